@@ -1,0 +1,76 @@
+//! What a decision is told by trusted sources: the token, a service, the catalogue.
+//! A fact that is absent is absent; nothing is defaulted.
+
+use std::sync::Arc;
+
+use crate::ids::{PartnerId, Plan, ProfileId, SecurityLevel, SeriesId, Tag, Territory};
+use crate::time::Timestamp;
+
+/// What kind of device holds a license.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceClass {
+    Phone,
+    Tablet,
+    Tv,
+    Desktop,
+    Web,
+}
+
+impl DeviceClass {
+    pub const ALL: [Self; 5] = [Self::Phone, Self::Tablet, Self::Tv, Self::Desktop, Self::Web];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Phone => "phone",
+            Self::Tablet => "tablet",
+            Self::Tv => "tv",
+            Self::Desktop => "desktop",
+            Self::Web => "web",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+}
+
+/// What is known of the member and of who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MemberFacts {
+    pub profile: Option<ProfileId>,
+    pub plan: Option<Plan>,
+    pub territory: Option<Territory>,
+    pub security_level: Option<SecurityLevel>,
+}
+
+/// What the catalogue says of a title for the territory of the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TitleFacts {
+    pub partner: PartnerId,
+    pub series: Option<SeriesId>,
+    pub tags: Arc<[Tag]>,
+    pub downloadable: bool,
+    /// Whether the title is offered at all in the territory of the request.
+    pub offered: bool,
+    /// `[available_from, available_until)`; open where absent.
+    pub available_from: Option<Timestamp>,
+    pub available_until: Option<Timestamp>,
+}
+
+/// Every fact that a policy could ask about, frozen into the event that was decided with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    pub profile: Option<ProfileId>,
+    pub plan: Option<Plan>,
+    pub territory: Option<Territory>,
+    pub security_level: Option<SecurityLevel>,
+    pub class: DeviceClass,
+    pub title: TitleFacts,
+}
+
+impl Facts {
+    pub fn new(member: &MemberFacts, class: DeviceClass, title: &TitleFacts) -> Self {
+        let MemberFacts { profile, plan, territory, security_level } = member.clone();
+        Self { profile, plan, territory, security_level, class, title: title.clone() }
+    }
+}

@@ -1,0 +1,176 @@
+//! Acquiring, renewing and releasing a license.
+
+use std::sync::Arc;
+
+use super::{Desk, Step};
+use crate::facts::{Facts, TitleFacts};
+use crate::ids::{DeviceId, LicenseId, TitleId};
+use crate::member::{
+    Acquired, Code, Device, EventBody, Finding, Held, License, Outcome, Renewed, Term,
+};
+use crate::policy::evaluate::{Adds, applying_cap_ids, cap_findings, gate_findings};
+
+impl<'a> Desk<'a> {
+    pub(super) fn acquire(
+        &self,
+        device_id: &DeviceId,
+        title: &TitleId,
+        title_facts: Option<&TitleFacts>,
+        license: &LicenseId,
+    ) -> Step {
+        let device = match self.device(device_id) {
+            Ok(device) => device,
+            Err(code) => return self.refuse(code),
+        };
+        let Some(title_facts) = title_facts else {
+            return self.refuse(Code::TitleUnknown);
+        };
+        let facts = Facts::new(self.facts, device.class, title_facts);
+        let existing = self.member.license_on(device_id, title);
+        if let Some((id, held)) = existing.filter(|(_, license)| license.held(self.at)) {
+            return self.reissue(id, held, facts);
+        }
+        let replaces = existing.map(|(id, _)| id);
+        let ask = self.ask(device_id, title, &facts, replaces, Adds::Acquisition);
+        let term = ask.rules.terms().promise(1, self.at, &facts);
+        let mut findings: Vec<Finding> = self.over_at_birth(&term).into_iter().collect();
+        findings.extend(gate_findings(&ask));
+        findings.extend(cap_findings(&ask));
+        let acquired = Acquired {
+            license: license.clone(),
+            device: device_id.clone(),
+            title: title.clone(),
+            policy: self.policy.version.clone(),
+            term,
+            caps: applying_cap_ids(&ask),
+            replaces: replaces.cloned(),
+            facts: Arc::new(facts),
+        };
+        Step {
+            findings,
+            bodies: vec![EventBody::Acquired(acquired)],
+            outcome: Some(Outcome::Held { license: license.clone(), term: 1, how: Held::Acquired }),
+        }
+    }
+
+    /// A term with no instant in it would be a license that never played.
+    fn over_at_birth(&self, term: &Term) -> Option<Finding> {
+        let over = term.hard_end.is_some_and(|end| {
+            end <= self.at || term.not_before.is_some_and(|not_before| end <= not_before)
+        });
+        over.then(|| self.finding(Code::TermOverAtBirth, None))
+    }
+
+    /// What this device holds is given again under the terms it has: gates apply, caps do not.
+    fn reissue(&self, id: &LicenseId, license: &License, facts: Facts) -> Step {
+        let ask = self.ask(&license.device, &license.title, &facts, Some(id), Adds::Renewal);
+        let findings = gate_findings(&ask);
+        let term = license.term().term.number;
+        let outcome = Outcome::Held { license: id.clone(), term, how: Held::Reissued };
+        Step { findings, bodies: vec![self.reissued(id, term, facts)], outcome: Some(outcome) }
+    }
+
+    pub(super) fn reissued(&self, license: &LicenseId, term: u32, facts: Facts) -> EventBody {
+        let policy = self.policy.version.clone();
+        EventBody::Reissued { license: license.clone(), term, facts: Arc::new(facts), policy }
+    }
+
+    pub(super) fn renew(
+        &self,
+        device_id: &DeviceId,
+        id: &LicenseId,
+        expected: u32,
+        title_facts: Option<&TitleFacts>,
+    ) -> Step {
+        let (device, license) = match self.renewable(device_id, id) {
+            Ok(found) => found,
+            Err(code) => return self.refuse(code),
+        };
+        let Some(title_facts) = title_facts else {
+            return self.refuse(Code::TitleUnknown);
+        };
+        let facts = Facts::new(self.facts, device.class, title_facts);
+        let current = license.term().term.number;
+        if expected > current {
+            return self.refuse(Code::TermUnknown);
+        }
+        if expected < current {
+            return self.reissue(id, license, facts);
+        }
+        let ask = self.ask(device_id, &license.title, &facts, Some(id), Adds::Renewal);
+        let term = ask.rules.terms().promise(current.saturating_add(1), self.at, &facts);
+        let mut findings = self.renewal_findings(license, &term);
+        findings.extend(self.over_at_birth(&term));
+        findings.extend(gate_findings(&ask));
+        findings.extend(cap_findings(&ask));
+        let number = term.number;
+        let renewed = Renewed {
+            license: id.clone(),
+            policy: self.policy.version.clone(),
+            term,
+            caps: applying_cap_ids(&ask),
+            facts: Arc::new(facts),
+        };
+        let outcome = Outcome::Held { license: id.clone(), term: number, how: Held::Renewed };
+        Step { findings, bodies: vec![EventBody::Renewed(renewed)], outcome: Some(outcome) }
+    }
+
+    fn renewable(
+        &self,
+        device: &DeviceId,
+        id: &LicenseId,
+    ) -> Result<(&'a Device, &'a License), Code> {
+        let known = self.device(device)?;
+        match self.member.license(id) {
+            None => Err(Code::LicenseUnknown),
+            Some(license) if license.closed.is_some() => Err(Code::LicenseClosed),
+            Some(license) if license.device != *device => Err(Code::LicenseOfOtherDevice),
+            Some(license) => Ok((known, license)),
+        }
+    }
+
+    /// When and how often, by the policy as it is now.
+    fn renewal_findings(&self, license: &License, next: &Term) -> Vec<Finding> {
+        let mut now = license.term().clone();
+        now.term.renew_before_end = next.renew_before_end;
+        now.term.renew_after_end = next.renew_after_end;
+        let mut findings = Vec::new();
+        if self.at < now.renew_from() {
+            findings.push(self.finding(Code::RenewalTooEarly, Some(now.renew_from())));
+        }
+        if self.at >= now.renew_until() {
+            findings.push(self.finding(Code::RenewalTooLate, None));
+        }
+        if next.renewals_max.is_some_and(|max| license.renewals() >= max) {
+            findings.push(self.finding(Code::RenewalsExhausted, None));
+        }
+        findings
+    }
+
+    pub(super) fn release(&self, by: Option<&DeviceId>, id: &LicenseId) -> Step {
+        // A removed device may still release: it deletes its copies when it next comes online.
+        if by.is_some_and(|by| !self.member.devices.contains_key(by)) {
+            return self.refuse(Code::DeviceUnknown);
+        }
+        let open = self.member.license(id).filter(|license| license.closed.is_none());
+        let bodies = open.map(|license| EventBody::Released {
+            license: id.clone(),
+            by: by.cloned(),
+            returned: license.deliveries == 0,
+        });
+        let outcome = Outcome::Released { license: id.clone(), already: bodies.is_none() };
+        Step::done(outcome, bodies.into_iter().collect())
+    }
+
+    pub(super) fn drm_failed(&self, id: &LicenseId, term: u32) -> Step {
+        let license = self.member.license(id).filter(|license| license.closed.is_none());
+        match license {
+            None => self.refuse(Code::LicenseUnknown),
+            Some(license) if license.term().term.number != term => self.refuse(Code::TermUnknown),
+            Some(_) => Step::done(
+                Outcome::DrmFailureRecorded { license: id.clone() },
+                vec![EventBody::DrmFailed { license: id.clone(), term }],
+            ),
+        }
+    }
+}

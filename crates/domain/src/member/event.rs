@@ -1,0 +1,127 @@
+//! What happened to a member, and everything that decided it.
+
+use std::sync::Arc;
+
+use crate::facts::{DeviceClass, Facts, MemberFacts};
+use crate::ids::{DeviceId, KeyThumbprint, LicenseId, PolicyVersion, RuleId, TitleId};
+use crate::member::answer::{Finding, Remedy};
+use crate::member::command::{Command, Idempotency};
+use crate::member::term::Term;
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Never before the member's previous event.
+    pub at: Timestamp,
+    pub cause: Cause,
+    pub body: EventBody,
+}
+
+/// Which command of which request this follows from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cause {
+    pub idempotency: Option<Idempotency>,
+    /// Position in the request's list of commands.
+    pub command: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventBody {
+    DeviceRegistered {
+        device: DeviceId,
+        class: DeviceClass,
+        key: KeyThumbprint,
+        name: String,
+    },
+    DeviceRemoved {
+        device: DeviceId,
+    },
+    Acquired(Acquired),
+    /// The device asked again for what it holds. No cap counts this.
+    Reissued {
+        license: LicenseId,
+        term: u32,
+        facts: Arc<Facts>,
+        policy: PolicyVersion,
+    },
+    Renewed(Renewed),
+    Released {
+        license: LicenseId,
+        by: Option<DeviceId>,
+        /// What the acquisition had counted is given back, because its DRM step had failed and no
+        /// grant was given.
+        returned: bool,
+    },
+    /// The device said after `start_by` that it never started. Closes for good.
+    NeverStarted {
+        license: LicenseId,
+    },
+    CheckedIn {
+        device: DeviceId,
+        moved: Vec<CheckInMoved>,
+    },
+    PlaysRecorded {
+        device: DeviceId,
+        sequences: Vec<(u64, u64)>,
+        plays: Vec<Play>,
+    },
+    DrmFailed {
+        license: LicenseId,
+        term: u32,
+    },
+    Refused(Box<Refused>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acquired {
+    pub license: LicenseId,
+    pub device: DeviceId,
+    pub title: TitleId,
+    pub facts: Arc<Facts>,
+    pub policy: PolicyVersion,
+    pub term: Term,
+    /// The caps it was counted under.
+    pub caps: Vec<RuleId>,
+    /// This device's ended license for the title, closed by acquiring anew.
+    pub replaces: Option<LicenseId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    pub license: LicenseId,
+    pub facts: Arc<Facts>,
+    pub policy: PolicyVersion,
+    pub term: Term,
+    pub caps: Vec<RuleId>,
+}
+
+/// A check-in clock that moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckInMoved {
+    pub license: LicenseId,
+    pub term: u32,
+    pub check_in_by: Timestamp,
+}
+
+/// A playback session that began under an offline license.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Play {
+    pub sequence: u64,
+    pub license: LicenseId,
+    pub term: u32,
+    /// Corrected for the device's clock and clamped into [term start, receipt].
+    pub occurred_at: Timestamp,
+    /// By the device's own clock.
+    pub device_at: Timestamp,
+}
+
+/// A business "no", with everything needed to explain it and to ask it again of another policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub commands: Vec<Command>,
+    pub facts: MemberFacts,
+    pub policy: PolicyVersion,
+    pub findings: Vec<Finding>,
+    pub retry_at: Option<Timestamp>,
+    pub remedies: Vec<Remedy>,
+}

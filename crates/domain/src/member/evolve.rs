@@ -1,0 +1,253 @@
+//! Folds what happened into the member. Records, never judges: whatever is in the log did happen.
+
+use std::sync::Arc;
+
+use crate::ids::{DeviceId, LicenseId};
+use crate::member::history::{Counted, CountedKind};
+use crate::member::term::RunningTerm;
+use crate::member::{
+    Acquired, Cause, CheckInMoved, Closed, ClosedWhy, Device, Effect, Event, EventBody, Held,
+    License, Member, Play, Ranges, Refused, Remembered, Renewed,
+};
+use crate::policy::HORIZON;
+use crate::time::{Duration, Timestamp};
+
+/// How long an accepted request is remembered by its idempotency key.
+pub const IDEMPOTENCY_KEPT: Duration = Duration::hours(48);
+
+/// For how long an identical refusal is not recorded again.
+pub const REFUSALS_KEPT: Duration = Duration::minutes(10);
+
+pub fn evolve(mut member: Member, event: &Event) -> Member {
+    let Event { at, cause, body } = event;
+    member.last_at = *at;
+    let effect = match body {
+        EventBody::DeviceRegistered { device, class, key, name } => {
+            let reported =
+                member.devices.get(device).map(|known| known.reported.clone()).unwrap_or_default();
+            let registered = Device {
+                class: *class,
+                key: key.clone(),
+                name: name.clone(),
+                registered_at: *at,
+                removed_at: None,
+                last_seen_at: *at,
+                reported,
+            };
+            member.devices.insert(device.clone(), registered);
+            Some(Effect::DeviceRegistered)
+        }
+        EventBody::DeviceRemoved { device } => Some(device_removed(&mut member, *at, device)),
+        EventBody::Acquired(acquired) => Some(self::acquired(&mut member, *at, acquired)),
+        EventBody::Reissued { license: id, term, .. } => {
+            if let Some(license) = license_mut(&mut member, id) {
+                license.deliveries = license.deliveries.saturating_add(1);
+            }
+            Some(Effect::Held { license: id.clone(), term: *term, how: Held::Reissued })
+        }
+        EventBody::Renewed(renewed) => Some(self::renewed(&mut member, *at, renewed)),
+        EventBody::Released { license, returned, .. } => {
+            if *returned {
+                member.history.return_acquisition(license);
+            }
+            close(&mut member, license, *at, ClosedWhy::Released);
+            Some(Effect::Released)
+        }
+        EventBody::NeverStarted { license } => {
+            close(&mut member, license, *at, ClosedWhy::NeverStarted);
+            None
+        }
+        EventBody::CheckedIn { device, moved } => {
+            seen(&mut member, device, *at);
+            check_in_moved(&mut member, moved);
+            Some(Effect::CheckedIn)
+        }
+        EventBody::PlaysRecorded { device, sequences, plays } => {
+            seen(&mut member, device, *at);
+            Some(plays_recorded(&mut member, device, sequences, plays))
+        }
+        EventBody::DrmFailed { license, .. } => {
+            if let Some(license) = license_mut(&mut member, license) {
+                license.deliveries = license.deliveries.saturating_sub(1);
+            }
+            Some(Effect::DrmFailureRecorded)
+        }
+        EventBody::Refused(refused) => {
+            remember_refusal(&mut member, *at, refused);
+            None
+        }
+    };
+    remember(&mut member, *at, cause, effect);
+    member
+}
+
+fn license_mut<'a>(member: &'a mut Member, id: &LicenseId) -> Option<&'a mut License> {
+    match member.licenses.get_mut(id) {
+        Some(license) => Some(license),
+        None => member.past.get_mut(id),
+    }
+}
+
+fn close(member: &mut Member, id: &LicenseId, at: Timestamp, why: ClosedWhy) {
+    if let Some(mut license) = member.licenses.remove(id).or_else(|| member.past.remove(id)) {
+        license.closed.get_or_insert(Closed { at, why });
+        member.past.insert(id.clone(), license);
+    }
+}
+
+fn device_removed(member: &mut Member, at: Timestamp, id: &DeviceId) -> Effect {
+    if let Some(device) = member.devices.get_mut(id) {
+        device.removed_at = Some(at);
+    }
+    let on_device = |license: &License| license.device == *id && license.closed.is_none();
+    let closed: Vec<LicenseId> = member
+        .licenses
+        .iter()
+        .filter(|(_, license)| on_device(license))
+        .map(|(id, _)| id.clone())
+        .collect();
+    // Over but never closed: nothing frees, but no renewal brings them back either.
+    let over: Vec<LicenseId> = member
+        .past
+        .iter()
+        .filter(|(_, license)| on_device(license))
+        .map(|(id, _)| id.clone())
+        .collect();
+    for license in closed.iter().chain(&over) {
+        close(member, license, at, ClosedWhy::DeviceRemoved);
+    }
+    Effect::DeviceRemoved { closed }
+}
+
+fn acquired(member: &mut Member, at: Timestamp, acquired: &Acquired) -> Effect {
+    let Acquired { license: id, device, title, facts, term, replaces, policy: _, caps: _ } =
+        acquired;
+    if let Some(replaced) = replaces {
+        close(member, replaced, at, ClosedWhy::Replaced);
+    }
+    // Nor can what was over before be renewed beside the new one.
+    for license in member.past.values_mut() {
+        if license.device == *device && license.title == *title {
+            license.closed.get_or_insert(Closed { at, why: ClosedWhy::Replaced });
+        }
+    }
+    set_aside_what_is_over(member, at);
+    seen(member, device, at);
+    let license = License {
+        device: device.clone(),
+        title: title.clone(),
+        facts: Arc::clone(facts),
+        acquired_at: at,
+        terms: vec![RunningTerm::new(term.clone())],
+        closed: None,
+        deliveries: 1,
+    };
+    count(member, CountedKind::Acquired, at, id, &license);
+    member.licenses.insert(id.clone(), license);
+    Effect::Held { license: id.clone(), term: term.number, how: Held::Acquired }
+}
+
+fn renewed(member: &mut Member, at: Timestamp, renewed: &Renewed) -> Effect {
+    let Renewed { license: id, facts, term, policy: _, caps: _ } = renewed;
+    if let Some(mut license) = member.licenses.remove(id).or_else(|| member.past.remove(id)) {
+        license.facts = Arc::clone(facts);
+        license.terms.push(RunningTerm::new(term.clone()));
+        license.deliveries = license.deliveries.saturating_add(1);
+        seen(member, &license.device, at);
+        count(member, CountedKind::Renewed, at, id, &license);
+        member.licenses.insert(id.clone(), license);
+    }
+    Effect::Held { license: id.clone(), term: term.number, how: Held::Renewed }
+}
+
+fn count(member: &mut Member, kind: CountedKind, at: Timestamp, id: &LicenseId, license: &License) {
+    let counted = Counted {
+        at,
+        license: id.clone(),
+        title: license.title.clone(),
+        device: license.device.clone(),
+        facts: Arc::clone(&license.facts),
+    };
+    member.history.push(kind, counted);
+}
+
+/// Keeps what is looked at with every decision short.
+fn set_aside_what_is_over(member: &mut Member, at: Timestamp) {
+    let over = |license: &License| license.over_for_good(at);
+    let over: Vec<LicenseId> =
+        member.licenses.iter().filter(|(_, l)| over(l)).map(|(id, _)| id.clone()).collect();
+    for id in over {
+        if let Some(license) = member.licenses.remove(&id) {
+            member.past.insert(id, license);
+        }
+    }
+    let horizon = at - HORIZON;
+    member.past.retain(|_, license| {
+        license.closed.map_or(license.may_play_until(), |closed| closed.at) > horizon
+    });
+}
+
+fn seen(member: &mut Member, device: &DeviceId, at: Timestamp) {
+    if let Some(device) = member.devices.get_mut(device) {
+        device.last_seen_at = at;
+    }
+}
+
+fn check_in_moved(member: &mut Member, moved: &[CheckInMoved]) {
+    for CheckInMoved { license, term, check_in_by } in moved {
+        let terms = license_mut(member, license).into_iter().flat_map(|l| &mut l.terms);
+        for running in terms.filter(|running| running.term.number == *term) {
+            running.check_in_by = Some(*check_in_by);
+        }
+    }
+}
+
+fn plays_recorded(
+    member: &mut Member,
+    device: &DeviceId,
+    sequences: &[(u64, u64)],
+    plays: &[Play],
+) -> Effect {
+    if let Some(device) = member.devices.get_mut(device) {
+        let reported: &mut Ranges = &mut device.reported;
+        sequences.iter().for_each(|(first, last)| reported.insert(*first, *last));
+    }
+    for play in plays {
+        let terms = license_mut(member, &play.license).into_iter().flat_map(|l| &mut l.terms);
+        for running in terms.filter(|running| running.term.number == play.term) {
+            // A first play was in time, whatever the device's clock said.
+            let latest = running.term.start_by.map_or(Timestamp::MAX, Timestamp::just_before);
+            let occurred_at = play.occurred_at.min(latest).max(running.term.started_at);
+            let earliest = running.first_play.map_or(occurred_at, |first| first.min(occurred_at));
+            running.first_play = Some(earliest);
+        }
+    }
+    Effect::PlaysRecorded { counted: u32::try_from(plays.len()).unwrap_or(u32::MAX) }
+}
+
+fn remember_refusal(member: &mut Member, at: Timestamp, refused: &Refused) {
+    member.refusals.retain(|(then, _)| at < *then + REFUSALS_KEPT);
+    member.refusals.push((at, Arc::new(refused.clone())));
+}
+
+fn remember(member: &mut Member, at: Timestamp, cause: &Cause, effect: Option<Effect>) {
+    let (Some(idempotency), Some(effect)) = (&cause.idempotency, effect) else {
+        return;
+    };
+    let fresh = |remembered: &Remembered| at < remembered.at + IDEMPOTENCY_KEPT;
+    let known = member
+        .remembered
+        .get_mut(&idempotency.key)
+        .filter(|known| fresh(known) && known.body_digest == idempotency.body_digest);
+    if let Some(known) = known {
+        known.effects.push((cause.command, effect));
+        return;
+    }
+    member.remembered.retain(|_, remembered| fresh(remembered));
+    let remembered = Remembered {
+        at,
+        body_digest: idempotency.body_digest,
+        effects: vec![(cause.command, effect)],
+    };
+    member.remembered.insert(idempotency.key.clone(), remembered);
+}

@@ -1,0 +1,61 @@
+use super::world::*;
+use crate::member::*;
+use crate::time::Duration;
+
+#[test]
+fn a_list_is_decided_together_each_as_if_those_before_it_had_happened() {
+    let mut world = World::new(policy(rental(), vec![active_cap(1)]));
+    let held = world.acquired(DAY_0, "a", "film");
+    // The pair fits where the acquire alone would not.
+    let next = world.acquire("a", "next");
+    let decision = world.ask(&world.request(day(1), vec![release("a", &held), next]));
+    let Answer::Accepted { outcomes, .. } = decision.answer else { panic!() };
+    assert_eq!(outcomes.len(), 2);
+    assert_eq!(decision.events.len(), 2);
+    assert_eq!(decision.events[1].cause.command, 1);
+}
+
+#[test]
+fn a_list_is_appended_whole_or_not_at_all_and_refused_as_one_event() {
+    let mut world = World::new(policy(rental(), vec![active_cap(1)]));
+    let (first, second) = (world.acquire("a", "film"), world.acquire("a", "other"));
+    let refused = world.refuse_all(day(1), vec![first.clone(), second.clone()]);
+    assert_eq!(world.active(day(1)), 0);
+    let EventBody::Refused(recorded) = &world.events.last().unwrap().body else { panic!() };
+    assert_eq!(recorded.commands, [first, second]);
+
+    // "contributors inside the list named by index"
+    let [finding] = &refused.findings[..] else { panic!("{refused:#?}") };
+    let cap = finding.cap.as_ref().unwrap();
+    assert_eq!((finding.command, cap.used, cap.limit), (1, 1, 1));
+    assert_eq!(cap.contributors[0].in_list, Some(0));
+    // The list itself is what is too long: no waiting and no releasing helps.
+    assert_eq!((refused.retry_at, refused.remedies.len()), (None, 0));
+}
+
+#[test]
+fn a_list_has_one_retry_at_and_remedies_for_the_whole() {
+    let mut world = World::new(policy(rental(), vec![active_cap(2)]));
+    let old = world.acquired(DAY_0, "a", "film");
+    let new = world.acquired(day(1), "a", "other");
+    let list = vec![world.acquire("b", "third"), world.acquire("b", "fourth")];
+    let refused = world.refuse_all(day(2), list.clone());
+    assert_eq!(refused.findings.iter().map(|f| f.command).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(refused.retry_at, Some(day(33) - Duration::from_millis(1)));
+    let [remedy] = &refused.remedies[..] else { panic!("{:#?}", refused.remedies) };
+    let named: Vec<_> = remedy
+        .actions
+        .iter()
+        .map(|RemedyAction::Release { license, .. }| license.clone())
+        .collect();
+    assert_eq!(named, [old.clone(), new.clone()]);
+
+    let mut waited = world.clone();
+    assert!(matches!(
+        waited.ask(&waited.request(refused.retry_at.unwrap(), list.clone())).answer,
+        Answer::Accepted { .. }
+    ));
+    world.accept(day(2), release("a", &old));
+    world.accept(day(2), release("a", &new));
+    assert!(matches!(world.ask(&world.request(day(2), list)).answer, Answer::Accepted { .. }));
+}

@@ -1,0 +1,16 @@
+//! The ledger through its one door: given what happened, when asked, then answered.
+//!
+//! Each test carries the words of the design that it holds.
+
+mod caps;
+mod check_in;
+mod clocks;
+mod devices;
+mod idempotency;
+mod lists;
+mod plays;
+mod properties;
+mod refusals;
+mod releases;
+mod renewals;
+pub(crate) mod world;

@@ -1,0 +1,11 @@
+//! The policy language: terms, caps and gates by partner, series and title.
+//!
+//! This is the checked form. How it is written down (TOML) is `codec`'s business; how requests
+//! are counted against it is [`evaluate`].
+
+mod effective;
+pub mod evaluate;
+mod model;
+
+pub use effective::Effective;
+pub use model::*;

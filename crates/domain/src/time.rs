@@ -1,0 +1,255 @@
+//! Instants and lengths of time in milliseconds, and the calendar periods of a time zone.
+//!
+//! There is no `now` here: an instant comes with the command.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+
+/// A UTC instant: milliseconds since the Unix epoch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+/// A length of time in milliseconds, never negative.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Duration(i64);
+
+const SECOND_MS: i64 = 1_000;
+const MINUTE_MS: i64 = 60 * SECOND_MS;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+impl Timestamp {
+    /// 0001-01-01T00:00:00Z
+    pub const MIN: Self = Self(-62_135_596_800_000);
+    /// 9999-12-30T00:00:00Z: later than anything that is promised, and inside what every zone of
+    /// the time library can show.
+    pub const MAX: Self = Self(253_402_128_000_000);
+
+    /// Clamped into [`Self::MIN`] to [`Self::MAX`].
+    pub const fn from_millis(ms: i64) -> Self {
+        if ms < Self::MIN.0 {
+            Self::MIN
+        } else if ms > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(ms)
+        }
+    }
+
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// From `earlier` to here; nothing when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0 - earlier.0)
+    }
+
+    /// The last instant before this one.
+    pub const fn just_before(self) -> Self {
+        Self::from_millis(self.0 - 1)
+    }
+
+    fn zoned(self, zone: &TimeZone) -> jiff::Zoned {
+        // Inside jiff's range by the bounds above.
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().to_zoned(zone.clone())
+    }
+}
+
+impl Duration {
+    pub const ZERO: Self = Self(0);
+
+    /// A negative length is taken as none.
+    pub const fn from_millis(ms: i64) -> Self {
+        Self(if ms < 0 { 0 } else { ms })
+    }
+
+    pub const fn seconds(n: i64) -> Self {
+        Self::from_millis(n.saturating_mul(SECOND_MS))
+    }
+
+    pub const fn minutes(n: i64) -> Self {
+        Self::from_millis(n.saturating_mul(MINUTE_MS))
+    }
+
+    pub const fn hours(n: i64) -> Self {
+        Self::from_millis(n.saturating_mul(HOUR_MS))
+    }
+
+    pub const fn days(n: i64) -> Self {
+        Self::from_millis(n.saturating_mul(DAY_MS))
+    }
+
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+    /// Saturates at the last instant.
+    fn add(self, length: Duration) -> Self {
+        Self::from_millis(self.0.saturating_add(length.0))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+    /// Saturates at the first instant.
+    fn sub(self, length: Duration) -> Self {
+        Self::from_millis(self.0.saturating_sub(length.0))
+    }
+}
+
+impl Add for Duration {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 with milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        write!(f, "{instant:.3}")
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+    /// RFC 3339 with an offset; finer than milliseconds is cut off.
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let instant = text.parse::<jiff::Timestamp>().map_err(|_| InvalidTimestamp)?;
+        let ms = instant.as_millisecond();
+        let kept = Self::from_millis(ms);
+        if kept.0 == ms { Ok(kept) } else { Err(InvalidTimestamp) }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidTimestamp;
+
+impl fmt::Display for InvalidTimestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an instant is written like `2026-03-01T12:00:00.000Z` (RFC 3339)")
+    }
+}
+
+impl std::error::Error for InvalidTimestamp {}
+
+impl fmt::Display for Duration {
+    /// As the policy writes it: the largest unit that divides it (`30d`, `48h`, `90m`).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s")];
+        match units.iter().find(|(ms, _)| self.0 % ms == 0 && self.0 != 0) {
+            Some((ms, unit)) => write!(f, "{}{unit}", self.0 / ms),
+            None => write!(f, "{}ms", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Duration {
+    type Err = InvalidDuration;
+    /// A number and a unit: `30d`, `48h`, `90m`, `10s`, `500ms`.
+    fn from_str(text: &str) -> Result<Self, InvalidDuration> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let number: i64 = number.parse().map_err(|_| InvalidDuration)?;
+        let unit_ms = match unit {
+            "d" => DAY_MS,
+            "h" => HOUR_MS,
+            "m" => MINUTE_MS,
+            "s" => SECOND_MS,
+            "ms" => 1,
+            _ => return Err(InvalidDuration),
+        };
+        number.checked_mul(unit_ms).map(Self).ok_or(InvalidDuration)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidDuration;
+
+impl fmt::Display for InvalidDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a length of time is a number and a unit, like `30d`, `48h`, `90m` or `10s`")
+    }
+}
+
+impl std::error::Error for InvalidDuration {}
+
+/// A time zone by its IANA name, from the bundled data.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    /// `None` when the bundled data has no zone of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        jiff::tz::TimeZoneDatabase::bundled().get(name).ok().map(Self)
+    }
+
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+}
+
+impl fmt::Debug for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CalendarUnit {
+    Day,
+    /// From Monday.
+    Week,
+    Month,
+    Year,
+}
+
+/// The half-open calendar period `[from, to)` of the zone that holds `at`.
+pub fn calendar_period(unit: CalendarUnit, zone: &Zone, at: Timestamp) -> (Timestamp, Timestamp) {
+    let date = at.zoned(&zone.0).date();
+    let (first, next) = match unit {
+        CalendarUnit::Day => (date, date.saturating_add(jiff::Span::new().days(1))),
+        CalendarUnit::Week => {
+            let days = i64::from(date.weekday().since(Weekday::Monday));
+            let monday = date.saturating_sub(jiff::Span::new().days(days));
+            (monday, monday.saturating_add(jiff::Span::new().days(7)))
+        }
+        CalendarUnit::Month => {
+            let first = date.first_of_month();
+            (first, first.saturating_add(jiff::Span::new().months(1)))
+        }
+        CalendarUnit::Year => {
+            let first = date.first_of_year();
+            (first, first.saturating_add(jiff::Span::new().years(1)))
+        }
+    };
+    (start_of(first, zone), start_of(next, zone))
+}
+
+fn start_of(date: jiff::civil::Date, zone: &Zone) -> Timestamp {
+    date.to_zoned(zone.0.clone())
+        .map_or(Timestamp::MAX, |start| Timestamp::from_millis(start.timestamp().as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests;
