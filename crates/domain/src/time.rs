@@ -226,24 +226,32 @@ pub enum CalendarUnit {
 
 /// The half-open calendar period `[from, to)` of the zone that holds `at`.
 pub fn calendar_period(unit: CalendarUnit, zone: &Zone, at: Timestamp) -> (Timestamp, Timestamp) {
+    let first = first_date(unit, zone, at);
+    let length = match unit {
+        CalendarUnit::Day => jiff::Span::new().days(1),
+        CalendarUnit::Week => jiff::Span::new().days(7),
+        CalendarUnit::Month => jiff::Span::new().months(1),
+        CalendarUnit::Year => jiff::Span::new().years(1),
+    };
+    (start_of(first, zone), start_of(first.saturating_add(length), zone))
+}
+
+/// Where the calendar period that holds `at` begins: all that counting asks, at half the cost.
+pub fn calendar_start(unit: CalendarUnit, zone: &Zone, at: Timestamp) -> Timestamp {
+    start_of(first_date(unit, zone, at), zone)
+}
+
+fn first_date(unit: CalendarUnit, zone: &Zone, at: Timestamp) -> jiff::civil::Date {
     let date = at.zoned(&zone.0).date();
-    let (first, next) = match unit {
-        CalendarUnit::Day => (date, date.saturating_add(jiff::Span::new().days(1))),
+    match unit {
+        CalendarUnit::Day => date,
         CalendarUnit::Week => {
             let days = i64::from(date.weekday().since(Weekday::Monday));
-            let monday = date.saturating_sub(jiff::Span::new().days(days));
-            (monday, monday.saturating_add(jiff::Span::new().days(7)))
+            date.saturating_sub(jiff::Span::new().days(days))
         }
-        CalendarUnit::Month => {
-            let first = date.first_of_month();
-            (first, first.saturating_add(jiff::Span::new().months(1)))
-        }
-        CalendarUnit::Year => {
-            let first = date.first_of_year();
-            (first, first.saturating_add(jiff::Span::new().years(1)))
-        }
-    };
-    (start_of(first, zone), start_of(next, zone))
+        CalendarUnit::Month => date.first_of_month(),
+        CalendarUnit::Year => date.first_of_year(),
+    }
 }
 
 fn start_of(date: jiff::civil::Date, zone: &Zone) -> Timestamp {

@@ -56,9 +56,12 @@ pub enum EventBody {
     NeverStarted {
         license: LicenseId,
     },
+    /// With what decided whether a lapsed license fits again.
     CheckedIn {
         device: DeviceId,
         moved: Vec<CheckInMoved>,
+        facts: MemberFacts,
+        policy: PolicyVersion,
     },
     PlaysRecorded {
         device: DeviceId,

@@ -57,7 +57,7 @@ pub fn evolve(mut member: Member, event: &Event) -> Member {
             close(&mut member, license, *at, ClosedWhy::NeverStarted);
             None
         }
-        EventBody::CheckedIn { device, moved } => {
+        EventBody::CheckedIn { device, moved, facts: _, policy: _ } => {
             seen(&mut member, device, *at);
             check_in_moved(&mut member, moved);
             Some(Effect::CheckedIn)

@@ -1,13 +1,13 @@
 //! What counted, as it happened: the events that caps ask about, oldest first.
 //!
-//! Kept with an index by title and by partner, because nearly every cap asks for one of them and
+//! Kept with an index by title, series and partner, because nearly every cap asks for one of them and
 //! the rest of a long history should cost it nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::facts::Facts;
-use crate::ids::{DeviceId, LicenseId, PartnerId, TitleId};
+use crate::ids::{DeviceId, LicenseId, PartnerId, SeriesId, TitleId};
 use crate::policy::HORIZON;
 use crate::time::Timestamp;
 
@@ -32,11 +32,13 @@ pub struct History {
     renewed: Log,
 }
 
-/// Entries of one kind in the order of time, and where to find those of a title or partner.
+/// Entries of one kind in the order of time, and where to find those of a title, series or
+/// partner.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Log {
     entries: Vec<Counted>,
     by_title: BTreeMap<TitleId, Vec<u32>>,
+    by_series: BTreeMap<SeriesId, Vec<u32>>,
     by_partner: BTreeMap<PartnerId, Vec<u32>>,
 }
 
@@ -45,6 +47,7 @@ pub(crate) struct Log {
 pub(crate) enum Among<'a> {
     All,
     Title(&'a TitleId),
+    Series(&'a SeriesId),
     Partner(&'a PartnerId),
 }
 
@@ -81,8 +84,11 @@ impl Log {
         // 2^32 downloads of one member do not fit a year.
         let position = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         self.by_title.entry(counted.title.clone()).or_default().push(position);
-        let partner = counted.facts.title.partner.clone();
-        self.by_partner.entry(partner).or_default().push(position);
+        let title = &counted.facts.title;
+        if let Some(series) = &title.series {
+            self.by_series.entry(series.clone()).or_default().push(position);
+        }
+        self.by_partner.entry(title.partner.clone()).or_default().push(position);
         self.entries.push(counted);
     }
 
@@ -113,6 +119,7 @@ impl Log {
         let positions = match among {
             Among::All => None,
             Among::Title(title) => Some(self.by_title.get(title)),
+            Among::Series(series) => Some(self.by_series.get(series)),
             Among::Partner(partner) => Some(self.by_partner.get(partner)),
         };
         match positions {

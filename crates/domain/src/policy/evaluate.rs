@@ -12,7 +12,7 @@ use crate::member::{
 };
 use crate::policy::effective::{Effective, Level};
 use crate::policy::{Cap, Condition, Counts, Gate, Of, ScopeKey, When, Window};
-use crate::time::{Duration, Timestamp, calendar_period};
+use crate::time::{Duration, Timestamp, calendar_period, calendar_start};
 
 /// One command as the policy sees it.
 #[derive(Debug, Clone, Copy)]
@@ -96,12 +96,17 @@ fn closed(gate: &Gate, facts: &Facts) -> Option<Code> {
 
 /// Every cap that the command does not fit into.
 pub fn cap_findings(ask: &Ask<'_>) -> Vec<Finding> {
-    applying_caps(ask).filter_map(|(level, cap)| Count { ask, level, cap }.finding()).collect()
+    let active = active(ask);
+    let count = |(level, cap)| Count { ask, level, cap, active: &active }.finding();
+    applying_caps(ask).filter_map(count).collect()
 }
 
 /// Every cap that is asked about the command, with what is left of it.
 pub fn cap_states(ask: &Ask<'_>) -> Vec<CapState> {
-    applying_caps(ask).map(|(level, cap)| Count { ask, level, cap }.state()).collect()
+    let active = active(ask);
+    applying_caps(ask)
+        .map(|(level, cap)| Count { ask, level, cap, active: &active }.state())
+        .collect()
 }
 
 /// The ids of the caps that the command is counted under.
@@ -138,11 +143,18 @@ fn of_matches(of: &Of, facts: &Facts) -> bool {
         && (of.classes.is_empty() || of.classes.contains(&facts.class))
 }
 
+/// What is active beside the license in question: looked up once for all caps.
+fn active<'a>(ask: &Ask<'a>) -> Vec<(&'a LicenseId, &'a License)> {
+    let licenses = ask.member.licenses.iter();
+    licenses.filter(|(id, license)| ask.license != Some(*id) && license.active(ask.at)).collect()
+}
+
 /// One cap asked about one command.
 struct Count<'a, 'b> {
     ask: &'b Ask<'a>,
     level: Level,
     cap: &'a Cap,
+    active: &'b [(&'a LicenseId, &'a License)],
 }
 
 impl<'a> Count<'a, '_> {
@@ -240,21 +252,28 @@ impl<'a> Count<'a, '_> {
     /// Where to look in the history, and whether everything there is counted.
     fn among(&self) -> (crate::member::Among<'a>, bool) {
         use crate::member::Among;
-        let per = &self.cap.per;
-        let one_title = per.contains(&ScopeKey::Title) || self.level == Level::Title;
-        let one_partner = per.contains(&ScopeKey::Partner) || self.level == Level::Partner;
-        let among = match (one_title, one_partner) {
-            (true, _) => Among::Title(self.ask.title),
-            (false, true) => Among::Partner(&self.ask.facts.title.partner),
-            (false, false) => Among::All,
+        let per = |key: ScopeKey, level: Level| {
+            let narrow = self.cap.per.contains(&key) || self.level == level;
+            narrow.then_some((key, level))
         };
+        let title = &self.ask.facts.title;
         // A title could have changed its partner or series, so only one of them is looked up.
-        let looked_up = match among {
-            Among::Title(_) => (Level::Title, ScopeKey::Title),
-            _ => (Level::Partner, ScopeKey::Partner),
+        let looked_up = if let Some(looked_up) = per(ScopeKey::Title, Level::Title) {
+            Some((Among::Title(self.ask.title), looked_up))
+        } else if let (Some(looked_up), Some(series)) =
+            (per(ScopeKey::Series, Level::Series), &title.series)
+        {
+            Some((Among::Series(series), looked_up))
+        } else {
+            per(ScopeKey::Partner, Level::Partner)
+                .map(|looked_up| (Among::Partner(&title.partner), looked_up))
         };
-        let exact = per.iter().all(|key| *key == looked_up.1)
-            && (self.level == Level::Default || self.level == looked_up.0)
+        let (among, key, level) = match looked_up {
+            Some((among, (key, level))) => (among, Some(key), level),
+            None => (Among::All, None, Level::Default),
+        };
+        let exact = self.cap.per.iter().all(|per| Some(*per) == key)
+            && (self.level == Level::Default || self.level == level)
             && self.cap.of == Of::default();
         (among, exact)
     }
@@ -289,10 +308,7 @@ impl<'a> Count<'a, '_> {
 
     /// Active licenses that the cap counts, the one in question left out.
     fn active(&self) -> impl Iterator<Item = (&'a LicenseId, &'a License)> {
-        let ask = self.ask;
-        ask.member.licenses.iter().filter(move |(id, license)| {
-            ask.license != Some(*id) && license.active(ask.at) && self.counts_license(license)
-        })
+        self.active.iter().copied().filter(|(_, license)| self.counts_license(license))
     }
 
     /// For each device that holds something counted, until when it may.
@@ -310,9 +326,7 @@ impl<'a> Count<'a, '_> {
         match &self.cap.window {
             Window::Now => Timestamp::MIN,
             Window::Rolling(length) => self.ask.at - *length,
-            Window::Calendar(unit, zone) => {
-                calendar_period(*unit, zone, self.ask.at).0.just_before()
-            }
+            Window::Calendar(unit, zone) => calendar_start(*unit, zone, self.ask.at).just_before(),
         }
     }
 

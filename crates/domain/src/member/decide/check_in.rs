@@ -34,7 +34,12 @@ impl Desk<'_> {
         }
         let mut bodies: Vec<EventBody> =
             closing.iter().map(|id| EventBody::NeverStarted { license: id.clone() }).collect();
-        bodies.push(EventBody::CheckedIn { device: device.clone(), moved });
+        bodies.push(EventBody::CheckedIn {
+            device: device.clone(),
+            moved,
+            facts: self.facts.clone(),
+            policy: self.policy.version.clone(),
+        });
         self.revive(&lapsed, &mut bodies, &mut answer);
         answer.ended = self.ended(device, &closing, &answer, holdings);
         Step::done(Outcome::CheckedIn(answer), bodies)

@@ -1,14 +1,18 @@
 //! When a refused request passes, and which refusals are worth recording.
 
+use std::collections::BTreeSet;
+
 use super::judge;
 use crate::member::evolve::REFUSALS_KEPT;
-use crate::member::{Command, Finding, Member, Refused, Request};
+use crate::member::{Command, Finding, License, Member, Refused, Request};
 use crate::policy::Policy;
 use crate::time::Timestamp;
 
-/// How often `retry_at` is asked of a later instant before it is given up. Each round goes to the
-/// instant at which everything that stood in the way has gone, so two or three are the rule.
+/// How often a later instant is tried before it is given up; two or three are the rule.
 const RETRY_ROUNDS_MAX: usize = 16;
+
+/// How many instants at which licenses lapse are looked at for a list with a check-in.
+const LAPSES_MAX: usize = 64;
 
 /// The first instant at which the whole request passes, nothing else happening.
 pub(super) fn retry_at(
@@ -18,28 +22,40 @@ pub(super) fn retry_at(
     at: Timestamp,
     findings: &[Finding],
 ) -> Option<Timestamp> {
-    let all_freed = |findings: &[Finding]| -> Option<Timestamp> {
-        findings
-            .iter()
-            .map(|finding| finding.frees_at)
-            .try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
-    };
-    let mut candidate = all_freed(findings)?;
+    let findings_at = |at: Timestamp| judge(member, request, policy, at).findings;
+    let waited = all_freed(findings).and_then(|freed| first_passing(freed, &findings_at));
+    // A check-in moves the clocks that the commands behind it wait for, but only of what has not
+    // lapsed by then: so a lapse may let the list pass before anything that was found frees.
+    let checks_in = |command: &Command| matches!(command, Command::CheckIn { .. });
+    if request.commands.len() < 2 || !request.commands.iter().any(checks_in) {
+        return waited;
+    }
+    let ends = |license: &License| [license.ends_at(), license.may_play_until()];
+    let lapses: BTreeSet<Timestamp> = member.licenses.values().flat_map(ends).collect();
+    let lapses = lapses.into_iter().filter(|lapse| *lapse > at).take(LAPSES_MAX);
+    lapses.filter_map(|lapse| first_passing(lapse, &findings_at)).chain(waited).min()
+}
+
+/// From an instant on: each round goes to where everything that stood in the way has gone.
+fn first_passing(
+    from: Timestamp,
+    findings_at: &impl Fn(Timestamp) -> Vec<Finding>,
+) -> Option<Timestamp> {
+    let mut candidate = from;
     for _ in 0..RETRY_ROUNDS_MAX {
-        if candidate <= at {
-            return None;
-        }
-        let judged = judge(member, request, policy, candidate);
-        if judged.findings.is_empty() {
+        let findings = findings_at(candidate);
+        if findings.is_empty() {
             return Some(candidate);
         }
-        let next = all_freed(&judged.findings)?;
-        if next <= candidate {
-            return None;
-        }
-        candidate = next;
+        candidate = all_freed(&findings).filter(|freed| *freed > candidate)?;
     }
     None
+}
+
+/// When nothing of this stands in the way any more, if ever.
+fn all_freed(findings: &[Finding]) -> Option<Timestamp> {
+    let mut frees_at = findings.iter().map(|finding| finding.frees_at);
+    frees_at.try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
 }
 
 /// One identical refusal of the last ten minutes is enough of a record.

@@ -1,5 +1,6 @@
 use super::world::*;
 use crate::member::*;
+use crate::policy::{Counts, TermsPatch, Window};
 use crate::time::Duration;
 
 #[test]
@@ -58,4 +59,20 @@ fn a_list_has_one_retry_at_and_remedies_for_the_whole() {
     world.accept(day(2), release("a", &old));
     world.accept(day(2), release("a", &new));
     assert!(matches!(world.ask(&world.request(day(2), list)).answer, Answer::Accepted { .. }));
+}
+
+#[test]
+fn a_check_in_ahead_in_the_list_moves_only_what_has_not_lapsed_by_then() {
+    let devices = cap("devices", Counts::DevicesHolding, &[], Window::Now, 1);
+    let terms = TermsPatch { check_in_within: Some(Duration::days(5)), ..TermsPatch::default() };
+    let mut world = World::new(policy(terms, vec![devices]));
+    world.acquired(DAY_0, "c", "film");
+    let list = vec![check_in("c", &[]), world.acquire("a", "film")];
+    let refused = world.refuse_all(day(1), list.clone());
+    // The tablet's download lapses on day 5, and the phone is not among the caps of its revival.
+    assert_eq!(refused.retry_at, None, "the check-in revives it first, whenever it comes");
+
+    let (acquire, check_in) = (list[1].clone(), list[0].clone());
+    let refused = world.refuse_all(day(1), vec![acquire, check_in]);
+    assert_eq!(refused.retry_at, Some(day(5)));
 }
