@@ -1,0 +1,99 @@
+//! Moves what is in the WAL into the database beside the writer, and saves the heads now and
+//! then. Neither ever stands in the writer's way.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, ErrorCode};
+
+use crate::heads::saved;
+use crate::shared::Shared;
+
+/// Below this there is nothing worth moving: 8 MiB.
+const FRAMES_MIN: u32 = 512;
+/// What the writer may be asked to finish: 1 MiB, a few milliseconds.
+const FRAMES_LEFT_TO_WRITER: i32 = 64;
+/// Each pass leaves what came in while it ran, which is less each time.
+const PASSES_MAX: usize = 4;
+/// Replaying this many events on opening takes about a second.
+const UNSAVED_EVENTS_MIN: u64 = 500_000;
+
+/// One round of the checkpoint thread.
+pub(crate) fn round(shared: &Shared, connection: &Connection) {
+    let wal = &shared.wal;
+    if wal.frames.load(Ordering::Relaxed) < FRAMES_MIN || wal.restart.load(Ordering::Acquire) {
+        return;
+    }
+    for _ in 0..PASSES_MAX {
+        match connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
+            Ok((frames, moved)) if frames - moved <= FRAMES_LEFT_TO_WRITER => {
+                wal.restart.store(true, Ordering::Release);
+                return;
+            }
+            Ok(_) => {}
+            Err(error) => return failed(shared, &error),
+        }
+    }
+    wal.restart.store(true, Ordering::Release);
+}
+
+pub(crate) fn failed(shared: &Shared, error: &rusqlite::Error) {
+    match error.sqlite_error_code() {
+        // A reader or a full disk: the WAL keeps everything until it works again.
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {}
+        Some(ErrorCode::DiskFull) => tracing::warn!(%error, "the log cannot grow"),
+        // After a failed sync a later one may succeed without having written anything.
+        _ => shared.fail("move the WAL into `log.db`", error),
+    }
+}
+
+/// The watermark is synced lazily: it is a lower bound of the truth whenever that happens.
+const WATERMARK_SYNC_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(crate) struct WatermarkSync {
+    pub(crate) file: File,
+    pub(crate) synced: u64,
+    pub(crate) at: Instant,
+}
+
+impl WatermarkSync {
+    pub(crate) fn when_due(&mut self, shared: &Shared) {
+        let end = shared.end().position;
+        if end == self.synced || self.at.elapsed() < WATERMARK_SYNC_EVERY {
+            return;
+        }
+        self.at = Instant::now();
+        match self.file.sync_data() {
+            Ok(()) => self.synced = end,
+            Err(error) => shared.fail("sync the watermark", &error),
+        }
+    }
+}
+
+/// Saves the heads when replaying what is not in the saved copy would take a while.
+pub(crate) fn save_heads_when_due(shared: &Arc<Shared>, saved: &mut u64) {
+    let unsaved = shared.end().position.saturating_sub(*saved);
+    // The copy is as large as there are streams: the more of them, the more rarely.
+    if unsaved >= UNSAVED_EVENTS_MIN.max(4 * shared.heads.streams() as u64) {
+        save_heads(shared, saved);
+    }
+}
+
+pub(crate) fn save_heads(shared: &Shared, saved: &mut u64) {
+    let through = shared.end();
+    if through.position == *saved || shared.failure().is_some() {
+        return;
+    }
+    match saved::save(&shared.dir, &shared.store, through, &shared.heads) {
+        Ok(()) => {
+            *saved = through.position;
+            shared.stats.heads_saved.fetch_add(1, Ordering::Relaxed);
+        }
+        // Only opening gets slower by it.
+        Err(error) => tracing::warn!(%error, "the heads could not be saved"),
+    }
+}

@@ -1,0 +1,61 @@
+use super::saved::{Loaded, Through, load, save};
+use super::*;
+use crate::chain::key;
+use crate::files::{Dir, HEADS};
+
+const STORE: [u8; 16] = [3; 16];
+const THROUGH: Through = Through { position: 5_000, link: [9; 16] };
+
+fn head(number: u32) -> Head {
+    Head { version: number, position: POSITION_MAX - u64::from(number), link: [number as u8; 16] }
+}
+
+fn filled(streams: u32) -> Heads {
+    let heads = Heads::new();
+    for number in 0..streams {
+        heads.set(&key(&format!("member-{number}")), &head(number));
+    }
+    heads
+}
+
+#[test]
+fn a_head_is_what_was_last_set() {
+    let heads = filled(5_000);
+    assert_eq!(heads.get(&key("nobody")), None);
+    heads.set(&key("member-7"), &head(8));
+    for number in 0..5_000 {
+        let expected = if number == 7 { head(8) } else { head(number) };
+        assert_eq!(heads.get(&key(&format!("member-{number}"))), Some(expected));
+    }
+    assert_eq!(heads.streams(), 5_000);
+}
+
+#[test]
+fn saved_heads_come_back() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = Dir::new(place.path());
+    save(&dir, &STORE, THROUGH, &filled(3_000)).unwrap();
+    let loaded = Heads::new();
+    assert_eq!(load(&dir, &STORE, &loaded), Ok(Loaded { through: THROUGH, ahead: 3_000 }));
+    assert_eq!(loaded.streams(), 3_000);
+    for number in 0..3_000 {
+        assert_eq!(loaded.get(&key(&format!("member-{number}"))), Some(head(number)));
+    }
+    assert!(load(&dir, &[4; 16], &Heads::new()).is_err(), "the heads of another store");
+}
+
+#[test]
+fn every_flipped_or_missing_byte_of_saved_heads_is_noticed() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = Dir::new(place.path());
+    save(&dir, &STORE, THROUGH, &filled(10)).unwrap();
+    let whole = std::fs::read(dir.file(HEADS)).unwrap();
+    for at in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        std::fs::write(dir.file(HEADS), &flipped).unwrap();
+        assert!(load(&dir, &STORE, &Heads::new()).is_err(), "byte {at} flipped");
+        std::fs::write(dir.file(HEADS), &whole[..at]).unwrap();
+        assert!(load(&dir, &STORE, &Heads::new()).is_err(), "cut to {at} bytes");
+    }
+}

@@ -1,0 +1,229 @@
+//! Reads streams and the feed, on a few threads with connections of their own.
+//!
+//! A read of pages that are in memory takes microseconds, but one that has to wait for the disk
+//! takes milliseconds, and nobody knows which it will be: so reads never run on the caller's
+//! executor. What the table of heads can answer alone (nothing new in a stream, which is most of
+//! what a busy member's cache asks) does not come here at all.
+
+use std::sync::Arc;
+
+use futures::channel::oneshot::Sender;
+use rusqlite::Connection;
+use store::{Cursor, FeedEvent, FeedPage, ReadError, Recorded, StreamId, StreamSlice, Version};
+
+use crate::chain::{self, Digest, Link};
+use crate::cursor;
+use crate::heads::Head;
+use crate::row::{Row, SELECT_AFTER, SELECT_ONE, read_error};
+use crate::shared::Shared;
+use crate::snapshots;
+
+/// A page of the feed ends early rather than fill the memory.
+const PAGE_BYTES_MAX: usize = 4 << 20;
+
+#[derive(Debug)]
+pub(crate) enum Read {
+    Stream {
+        stream: StreamId,
+        after: Version,
+        fingerprint: Option<u64>,
+        reply: Sender<Result<StreamSlice, ReadError>>,
+    },
+    Feed {
+        after: u64,
+        limit: usize,
+        reply: Sender<Result<FeedPage, ReadError>>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) log: Connection,
+    pub(crate) snapshots: Connection,
+}
+
+impl Reader {
+    pub(crate) fn run(self) {
+        while let Some(read) = self.shared.reads.pop() {
+            // Whoever asked may be gone: then nobody misses the answer.
+            match read {
+                Read::Stream { stream, after, fingerprint, reply } => {
+                    let _ = reply.send(self.stream(&stream, after, fingerprint));
+                }
+                Read::Feed { after, limit, reply } => {
+                    let _ = reply.send(self.feed(after, limit));
+                }
+            }
+        }
+    }
+
+    fn stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        fingerprint: Option<u64>,
+    ) -> Result<StreamSlice, ReadError> {
+        let key = chain::key(stream.as_str());
+        let Some(head) = self.shared.heads.get(&key) else { return Ok(StreamSlice::default()) };
+        let usable = |kept: &snapshots::Kept| {
+            kept.snapshot.version > after && kept.snapshot.version <= Version::from(head.version)
+        };
+        let kept = fingerprint
+            .and_then(|by| snapshots::get(&self.snapshots, stream, &key, by))
+            .filter(usable);
+        if let Some(kept) = kept {
+            let base = Base::Known(kept.link);
+            if let Ok(events) = walk_back(&self.log, stream, &head, kept.snapshot.version, &base)? {
+                return Ok(StreamSlice { snapshot: Some(kept.snapshot), events });
+            }
+            tracing::warn!(%stream, "a snapshot of another history is ignored");
+        }
+        let base = if after == 0 { Base::Known(chain::origin(&key)) } else { Base::InTheLog };
+        let events = walk_back(&self.log, stream, &head, after, &base)?
+            .map_err(|at| damaged(at, stream, "its link does not continue the chain"))?;
+        Ok(StreamSlice { snapshot: None, events })
+    }
+
+    fn feed(&self, after: u64, limit: usize) -> Result<FeedPage, ReadError> {
+        let last = self.shared.end().position;
+        let limit = limit.min(usize::try_from(last.saturating_sub(after)).unwrap_or(usize::MAX));
+        let mut events = Vec::with_capacity(limit.min(1_024));
+        let mut bytes = 0;
+        let mut select = self.log.prepare_cached(SELECT_AFTER).map_err(|e| read_error(&e))?;
+        let wanted = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = select.query((after.cast_signed(), wanted)).map_err(|e| read_error(&e))?;
+        while bytes < PAGE_BYTES_MAX && events.len() < limit {
+            let position = after + events.len() as u64 + 1;
+            let found = rows.next().map_err(|e| read_error(&e))?;
+            let event = match found.map(Row::parse) {
+                None => Err("it is missing"),
+                Some(Ok(row)) if row.position != position => Err("it is missing"),
+                Some(Ok(row)) => feed_event(&row),
+                Some(Err(what)) => Err(what),
+            };
+            let event =
+                event.map_err(|what| ReadError::Corrupt(format!("event {position}: {what}")))?;
+            bytes += event.recorded.body.as_ref().map_or(0, |body| body.len());
+            events.push(event);
+        }
+        let next = cursor::encode(&self.shared.store, after + events.len() as u64);
+        Ok(FeedPage { events, next })
+    }
+}
+
+fn feed_event(row: &Row<'_>) -> Result<FeedEvent, &'static str> {
+    let stream = StreamId::new(row.stream).map_err(|_| "its stream has an impossible name")?;
+    Ok(FeedEvent { stream, recorded: recorded(row) })
+}
+
+fn recorded(row: &Row<'_>) -> Recorded {
+    Recorded { version: Version::from(row.version), body: row.body.map(Arc::from) }
+}
+
+/// What the oldest event that is read must be linked to.
+pub(crate) enum Base {
+    Known(Link),
+    /// The link of the event before it, which is read as well.
+    InTheLog,
+}
+
+/// The events of a stream behind version `after`, following the rows back from its head.
+/// The inner error is the position of an event whose link does not continue the chain.
+fn walk_back(
+    log: &Connection,
+    stream: &StreamId,
+    head: &Head,
+    after: Version,
+    base: &Base,
+) -> Result<Result<Vec<Recorded>, u64>, ReadError> {
+    let mut events = Vec::new();
+    // The link that the next older event must bear, for the event read last to continue it.
+    let mut at = *head;
+    let mut newer: Option<(u64, Link, u32, Digest)> = None;
+    let transaction = log.unchecked_transaction().map_err(|error| read_error(&error))?;
+    let mut select = transaction.prepare_cached(SELECT_ONE).map_err(|error| read_error(&error))?;
+    while Version::from(at.version) > after {
+        let mut rows =
+            select.query([at.position.cast_signed()]).map_err(|error| read_error(&error))?;
+        let row = read_row(&mut rows, stream, &at)?;
+        if newer.is_none() && row.link != head.link {
+            return Ok(Err(row.position));
+        }
+        if let Some(broken) = unlinked(newer.as_ref(), &row.link) {
+            return Ok(Err(broken));
+        }
+        newer = Some((row.position, row.link, row.version, row.digest));
+        events.push(recorded(&row));
+        at.version -= 1;
+        at.position = row.previous;
+    }
+    let base = match base {
+        Base::Known(link) => *link,
+        Base::InTheLog if newer.is_none() => return Ok(Ok(events)),
+        Base::InTheLog => {
+            let mut rows =
+                select.query([at.position.cast_signed()]).map_err(|error| read_error(&error))?;
+            read_row(&mut rows, stream, &at)?.link
+        }
+    };
+    let broken = match newer {
+        None => (base != head.link).then_some(head.position),
+        Some(_) => unlinked(newer.as_ref(), &base),
+    };
+    events.reverse();
+    Ok(broken.map_or(Ok(events), Err))
+}
+
+fn unlinked(newer: Option<&(u64, Link, u32, Digest)>, link: &Link) -> Option<u64> {
+    let (position, expected, version, digest) = newer?;
+    (chain::link(link, *version, digest) != *expected).then_some(*position)
+}
+
+fn read_row<'r>(
+    rows: &'r mut rusqlite::Rows<'_>,
+    stream: &StreamId,
+    at: &Head,
+) -> Result<Row<'r>, ReadError> {
+    let wrong = |what| damaged(at.position, stream, what);
+    let row =
+        rows.next().map_err(|error| read_error(&error))?.ok_or_else(|| wrong("it is missing"))?;
+    let row = Row::parse(row).map_err(wrong)?;
+    if row.stream == stream.as_str() && row.version == at.version {
+        Ok(row)
+    } else {
+        Err(wrong("another event stands in its place"))
+    }
+}
+
+/// The link of the event at `version`, which is the stream's head or not far behind it.
+pub(crate) fn link_at(
+    log: &Connection,
+    stream: &StreamId,
+    head: &Head,
+    version: u32,
+) -> Result<Link, ReadError> {
+    let mut at = *head;
+    let mut link = head.link;
+    while at.version >= version {
+        let mut select = log.prepare_cached(SELECT_ONE).map_err(|error| read_error(&error))?;
+        let mut rows =
+            select.query([at.position.cast_signed()]).map_err(|error| read_error(&error))?;
+        let row = read_row(&mut rows, stream, &at)?;
+        link = row.link;
+        at.version -= 1;
+        at.position = row.previous;
+    }
+    Ok(link)
+}
+
+fn damaged(position: u64, stream: &StreamId, what: &str) -> ReadError {
+    ReadError::Corrupt(format!("event {position}, of `{stream}`: {what}"))
+}
+
+/// The position a cursor of this store stands at.
+pub(crate) fn position(shared: &Shared, given: &Cursor) -> Result<u64, ReadError> {
+    cursor::decode(&shared.store, given)
+        .filter(|&position| position <= shared.end().position)
+        .ok_or_else(|| ReadError::InvalidCursor(given.0.escape_ascii().to_string()))
+}
