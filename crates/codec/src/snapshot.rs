@@ -1,0 +1,452 @@
+//! Snapshots of a member: a disposable cache, thrown away when in doubt.
+//!
+//! So there is one shape, today's, and no versions: a program that folds or stores otherwise has
+//! another [`REDUCER_FINGERPRINT`] and never sees these bytes. The facts that entries and licenses
+//! share in memory are stored once, and are shared again after reading.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::member::term::RunningTerm;
+use domain::member::{self, Closed, ClosedWhy, Counted, CountedKind, Effect as DomainEffect};
+use domain::{DeviceId, IdempotencyKey, LicenseId, Member, TitleId};
+use minicbor::{CborLen, Decode, Encode};
+
+use crate::event::{DecodeError, never};
+use crate::v1::{self, At, Class, Key, list, optional, words};
+
+/// Raised with every change to what `evolve` makes of an event, or to the shapes in this file.
+const REDUCER_VERSION: u64 = 1;
+
+/// Names what folded a member: the reducer, and how far back it remembers. A snapshot under
+/// another fingerprint is not read.
+pub const REDUCER_FINGERPRINT: u64 = fingerprint(&[
+    REDUCER_VERSION,
+    domain::policy::HORIZON.as_millis().unsigned_abs(),
+    member::IDEMPOTENCY_KEPT.as_millis().unsigned_abs(),
+    member::REFUSALS_KEPT.as_millis().unsigned_abs(),
+]);
+
+/// FNV-1a over the numbers.
+const fn fingerprint(mut numbers: &[u64]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    while let [first, rest @ ..] = numbers {
+        let mut bytes: &[u8] = &first.to_le_bytes();
+        while let [byte, others @ ..] = bytes {
+            hash = (hash ^ *byte as u64).wrapping_mul(0x0100_0000_01b3);
+            bytes = others;
+        }
+        numbers = rest;
+    }
+    hash
+}
+
+#[derive(Encode, Decode)]
+struct Stored<'b> {
+    #[n(0)]
+    last_at: i64,
+    /// Devices, licenses and history name facts by their position here.
+    #[b(1)]
+    facts: Vec<v1::Facts<'b>>,
+    #[b(2)]
+    devices: Vec<Device<'b>>,
+    #[b(3)]
+    licenses: Vec<License<'b>>,
+    #[b(4)]
+    past: Vec<License<'b>>,
+    #[b(5)]
+    acquired: Vec<Entry<'b>>,
+    #[b(6)]
+    renewed: Vec<Entry<'b>>,
+    #[b(7)]
+    remembered: Vec<Remembered<'b>>,
+    #[b(8)]
+    refusals: Vec<Refusal<'b>>,
+}
+
+#[derive(Encode, Decode)]
+struct Device<'b> {
+    #[b(0)]
+    id: &'b str,
+    #[n(1)]
+    class: Class,
+    #[b(2)]
+    key: Key<'b>,
+    #[b(3)]
+    name: &'b str,
+    #[n(4)]
+    registered_at: i64,
+    #[n(5)]
+    removed_at: Option<i64>,
+    #[n(6)]
+    last_seen_at: i64,
+    #[n(7)]
+    reported: Vec<(u64, u64)>,
+}
+
+#[derive(Encode, Decode)]
+struct License<'b> {
+    #[b(0)]
+    id: &'b str,
+    #[b(1)]
+    device: &'b str,
+    #[b(2)]
+    title: &'b str,
+    #[n(3)]
+    facts: u32,
+    #[n(4)]
+    acquired_at: i64,
+    #[n(5)]
+    terms: Vec<Running>,
+    #[n(6)]
+    closed: Option<(i64, Why)>,
+    #[n(7)]
+    deliveries: u32,
+}
+
+#[derive(Encode, Decode)]
+struct Running {
+    #[n(0)]
+    term: v1::Term,
+    #[n(1)]
+    first_play: Option<i64>,
+    #[n(2)]
+    check_in_by: Option<i64>,
+}
+
+#[derive(Encode, Decode)]
+struct Entry<'b> {
+    #[n(0)]
+    at: i64,
+    #[b(1)]
+    license: &'b str,
+    #[b(2)]
+    title: &'b str,
+    #[b(3)]
+    device: &'b str,
+    #[n(4)]
+    facts: u32,
+}
+
+#[derive(Encode, Decode)]
+struct Remembered<'b> {
+    #[b(0)]
+    key: &'b str,
+    #[n(1)]
+    at: i64,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    body_digest: [u8; 32],
+    #[b(3)]
+    effects: Vec<(u16, Effect<'b>)>,
+}
+
+#[derive(Encode, Decode)]
+enum Effect<'b> {
+    #[n(0)]
+    Held {
+        #[b(0)]
+        license: &'b str,
+        #[n(1)]
+        term: u32,
+        #[n(2)]
+        how: Held,
+    },
+    #[n(1)]
+    Released,
+    #[n(2)]
+    DeviceRegistered,
+    #[n(3)]
+    DeviceRemoved {
+        #[b(0)]
+        closed: Vec<&'b str>,
+    },
+    #[n(4)]
+    CheckedIn,
+    #[n(5)]
+    PlaysRecorded {
+        #[n(0)]
+        counted: u32,
+    },
+    #[n(6)]
+    DrmFailureRecorded,
+}
+
+words! {
+    Why = ClosedWhy { 0 Released 1 NeverStarted 2 Replaced 3 DeviceRemoved }
+    Held = member::Held { 0 Acquired 1 Reissued 2 Renewed }
+}
+
+#[derive(Encode, Decode)]
+struct Refusal<'b> {
+    #[n(0)]
+    at: i64,
+    #[b(1)]
+    refused: v1::Refused<'b>,
+}
+
+/// The bytes of a member's state.
+pub fn encode_snapshot(member: &Member) -> Vec<u8> {
+    let Member { last_at, devices, licenses, past, history, remembered, refusals } = member;
+    let at = At(*last_at);
+    let mut facts = FactsWritten { at, stored: Vec::new(), positions: HashMap::new() };
+    let mut license = |(id, license)| License::of(id, license, at, &mut facts);
+    let licenses = licenses.iter().map(&mut license).collect();
+    let past = past.iter().map(&mut license).collect();
+    let mut entry = |counted| Entry::of(counted, at, &mut facts);
+    let acquired = history.entries(CountedKind::Acquired).iter().map(&mut entry).collect();
+    let renewed = history.entries(CountedKind::Renewed).iter().map(&mut entry).collect();
+    let stored = Stored {
+        last_at: last_at.as_millis(),
+        devices: devices.iter().map(|(id, device)| Device::of(id, device, at)).collect(),
+        licenses,
+        past,
+        acquired,
+        renewed,
+        remembered: remembered.iter().map(|(key, one)| Remembered::of(key, one, at)).collect(),
+        refusals: refusals
+            .iter()
+            .map(|(refused_at, refused)| Refusal {
+                at: at.to(*refused_at),
+                refused: v1::Refused::of(refused, at),
+            })
+            .collect(),
+        facts: facts.stored,
+    };
+    match minicbor::to_vec(stored) {
+        Ok(bytes) => bytes,
+        Err(error) => never(&error),
+    }
+}
+
+/// # Errors
+/// When the bytes are not a snapshot of today's shape. The events say the same: read them.
+pub fn decode_snapshot(bytes: &[u8]) -> Result<Member, DecodeError> {
+    let Stored { last_at, facts, devices, licenses, past, acquired, renewed, remembered, refusals } =
+        minicbor::decode(bytes)?;
+    let at = At(At(domain::Timestamp::from_millis(0)).instant(last_at)?);
+    let facts = FactsRead(list(facts, |facts| Ok(Arc::new(facts.into_domain(at)?)))?);
+    let mut history = member::History::default();
+    for (kind, entries) in [(CountedKind::Acquired, acquired), (CountedKind::Renewed, renewed)] {
+        for entry in entries {
+            history.push(kind, entry.into_domain(at, &facts)?);
+        }
+    }
+    let refusal = |Refusal { at: refused_at, refused }: Refusal<'_>| {
+        Ok((at.instant(refused_at)?, Arc::new(refused.into_domain(at)?)))
+    };
+    Ok(Member {
+        last_at: at.0,
+        devices: list(devices, |device| device.into_domain(at))?,
+        licenses: list(licenses, |license| license.into_domain(at, &facts))?,
+        past: list(past, |license| license.into_domain(at, &facts))?,
+        history,
+        remembered: list(remembered, |one| one.into_domain(at))?,
+        refusals: list(refusals, refusal)?,
+    })
+}
+
+/// Each `Arc` once.
+struct FactsWritten<'b> {
+    at: At,
+    stored: Vec<v1::Facts<'b>>,
+    positions: HashMap<*const domain::Facts, u32>,
+}
+
+impl<'b> FactsWritten<'b> {
+    fn position(&mut self, facts: &'b Arc<domain::Facts>) -> u32 {
+        *self.positions.entry(Arc::as_ptr(facts)).or_insert_with(|| {
+            self.stored.push(v1::Facts::of(facts, self.at));
+            u32::try_from(self.stored.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+}
+
+struct FactsRead(Vec<Arc<domain::Facts>>);
+
+impl FactsRead {
+    fn at(&self, position: u32) -> Result<Arc<domain::Facts>, DecodeError> {
+        let facts = usize::try_from(position).ok().and_then(|position| self.0.get(position));
+        facts.cloned().ok_or(DecodeError::Invalid { what: "a position of facts" })
+    }
+}
+
+impl<'b> Device<'b> {
+    fn of(id: &'b DeviceId, device: &'b member::Device, at: At) -> Self {
+        let member::Device { class, key, name, registered_at, removed_at, last_seen_at, reported } =
+            device;
+        Self {
+            id: id.as_str(),
+            class: (*class).into(),
+            key: Key::of(key),
+            name,
+            registered_at: at.to(*registered_at),
+            removed_at: removed_at.map(|removed_at| at.to(removed_at)),
+            last_seen_at: at.to(*last_seen_at),
+            reported: reported.stretches().to_vec(),
+        }
+    }
+
+    fn into_domain(self, at: At) -> Result<(DeviceId, member::Device), DecodeError> {
+        let Self { id, class, key, name, registered_at, removed_at, last_seen_at, reported } = self;
+        let device = member::Device {
+            class: class.into(),
+            key: key.into_domain()?,
+            name: name.to_owned(),
+            registered_at: at.instant(registered_at)?,
+            removed_at: optional(removed_at, |removed_at| at.instant(removed_at))?,
+            last_seen_at: at.instant(last_seen_at)?,
+            reported: reported.into_iter().collect(),
+        };
+        Ok((DeviceId::new(id)?, device))
+    }
+}
+
+impl<'b> License<'b> {
+    fn of(
+        id: &'b LicenseId,
+        license: &'b member::License,
+        at: At,
+        facts_written: &mut FactsWritten<'b>,
+    ) -> Self {
+        let member::License { device, title, facts, acquired_at, terms, closed, deliveries } =
+            license;
+        Self {
+            id: id.as_str(),
+            device: device.as_str(),
+            title: title.as_str(),
+            facts: facts_written.position(facts),
+            acquired_at: at.to(*acquired_at),
+            terms: terms.iter().map(|running| Running::of(running, at)).collect(),
+            closed: closed.map(|Closed { at: closed_at, why }| (at.to(closed_at), why.into())),
+            deliveries: *deliveries,
+        }
+    }
+
+    fn into_domain(
+        self,
+        at: At,
+        facts_read: &FactsRead,
+    ) -> Result<(LicenseId, member::License), DecodeError> {
+        let Self { id, device, title, facts, acquired_at, terms, closed, deliveries } = self;
+        if terms.is_empty() {
+            return Err(DecodeError::Invalid { what: "a license without a term" });
+        }
+        let license = member::License {
+            device: DeviceId::new(device)?,
+            title: TitleId::new(title)?,
+            facts: facts_read.at(facts)?,
+            acquired_at: at.instant(acquired_at)?,
+            terms: list(terms, |running| running.into_domain(at))?,
+            closed: optional(closed, |(closed_at, why)| {
+                Ok(Closed { at: at.instant(closed_at)?, why: why.into() })
+            })?,
+            deliveries,
+        };
+        Ok((LicenseId::new(id)?, license))
+    }
+}
+
+impl Running {
+    fn of(running: &RunningTerm, at: At) -> Self {
+        let RunningTerm { term, first_play, check_in_by } = running;
+        Self {
+            term: v1::Term::of(term, at),
+            first_play: first_play.map(|first_play| at.to(first_play)),
+            check_in_by: check_in_by.map(|check_in_by| at.to(check_in_by)),
+        }
+    }
+
+    fn into_domain(self, at: At) -> Result<RunningTerm, DecodeError> {
+        let Self { term, first_play, check_in_by } = self;
+        Ok(RunningTerm {
+            term: term.into_domain(at)?,
+            first_play: optional(first_play, |first_play| at.instant(first_play))?,
+            check_in_by: optional(check_in_by, |check_in_by| at.instant(check_in_by))?,
+        })
+    }
+}
+
+impl<'b> Entry<'b> {
+    fn of(counted: &'b Counted, at: At, facts_written: &mut FactsWritten<'b>) -> Self {
+        let Counted { at: counted_at, license, title, device, facts } = counted;
+        Self {
+            at: at.to(*counted_at),
+            license: license.as_str(),
+            title: title.as_str(),
+            device: device.as_str(),
+            facts: facts_written.position(facts),
+        }
+    }
+
+    fn into_domain(self, at: At, facts_read: &FactsRead) -> Result<Counted, DecodeError> {
+        let Self { at: counted_at, license, title, device, facts } = self;
+        Ok(Counted {
+            at: at.instant(counted_at)?,
+            license: LicenseId::new(license)?,
+            title: TitleId::new(title)?,
+            device: DeviceId::new(device)?,
+            facts: facts_read.at(facts)?,
+        })
+    }
+}
+
+impl<'b> Remembered<'b> {
+    fn of(key: &'b IdempotencyKey, remembered: &'b member::Remembered, at: At) -> Self {
+        let member::Remembered { at: remembered_at, body_digest, effects } = remembered;
+        Self {
+            key: key.as_str(),
+            at: at.to(*remembered_at),
+            body_digest: *body_digest,
+            effects: effects.iter().map(|(command, effect)| (*command, effect.into())).collect(),
+        }
+    }
+
+    fn into_domain(self, at: At) -> Result<(IdempotencyKey, member::Remembered), DecodeError> {
+        let Self { key, at: remembered_at, body_digest, effects } = self;
+        let remembered = member::Remembered {
+            at: at.instant(remembered_at)?,
+            body_digest,
+            effects: list(effects, |(command, effect)| Ok((command, effect.into_domain()?)))?,
+        };
+        Ok((IdempotencyKey::new(key)?, remembered))
+    }
+}
+
+impl<'b> From<&'b DomainEffect> for Effect<'b> {
+    fn from(effect: &'b DomainEffect) -> Self {
+        match effect {
+            DomainEffect::Held { license, term, how } => {
+                Self::Held { license: license.as_str(), term: *term, how: (*how).into() }
+            }
+            DomainEffect::Released => Self::Released,
+            DomainEffect::DeviceRegistered => Self::DeviceRegistered,
+            DomainEffect::DeviceRemoved { closed } => {
+                Self::DeviceRemoved { closed: closed.iter().map(LicenseId::as_str).collect() }
+            }
+            DomainEffect::CheckedIn => Self::CheckedIn,
+            DomainEffect::PlaysRecorded { counted } => Self::PlaysRecorded { counted: *counted },
+            DomainEffect::DrmFailureRecorded => Self::DrmFailureRecorded,
+        }
+    }
+}
+
+impl Effect<'_> {
+    fn into_domain(self) -> Result<DomainEffect, DecodeError> {
+        Ok(match self {
+            Self::Held { license, term, how } => {
+                DomainEffect::Held { license: LicenseId::new(license)?, term, how: how.into() }
+            }
+            Self::Released => DomainEffect::Released,
+            Self::DeviceRegistered => DomainEffect::DeviceRegistered,
+            Self::DeviceRemoved { closed } => DomainEffect::DeviceRemoved {
+                closed: list(closed, |license| Ok(LicenseId::new(license)?))?,
+            },
+            Self::CheckedIn => DomainEffect::CheckedIn,
+            Self::PlaysRecorded { counted } => DomainEffect::PlaysRecorded { counted },
+            Self::DrmFailureRecorded => DomainEffect::DrmFailureRecorded,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! The facts a decision was told, and the term it promised.
+
+use domain::{
+    MemberFacts as DomainMember, PartnerId, Plan, ProfileId, SecurityLevel, SeriesId, Tag,
+    Territory, TitleFacts as DomainTitle,
+};
+use minicbor::{CborLen, Decode, Encode};
+
+use super::scalar::{At, Class, length, length_ms, list, nothing, optional};
+use crate::event::DecodeError;
+
+#[derive(Debug, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub(super) struct MemberFacts<'b> {
+    #[b(0)]
+    profile: Option<&'b str>,
+    #[b(1)]
+    plan: Option<&'b str>,
+    #[b(2)]
+    territory: Option<&'b str>,
+    #[b(3)]
+    security_level: Option<&'b str>,
+}
+
+#[derive(Debug, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub(super) struct TitleFacts<'b> {
+    #[b(0)]
+    partner: &'b str,
+    #[b(1)]
+    series: Option<&'b str>,
+    #[b(2)]
+    #[cbor(skip_if = "Vec::is_empty")]
+    tags: Vec<&'b str>,
+    #[n(3)]
+    downloadable: bool,
+    #[n(4)]
+    offered: bool,
+    #[n(5)]
+    available_from: Option<i64>,
+    #[n(6)]
+    available_until: Option<i64>,
+}
+
+#[derive(Debug, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub(crate) struct Facts<'b> {
+    #[b(0)]
+    profile: Option<&'b str>,
+    #[b(1)]
+    plan: Option<&'b str>,
+    #[b(2)]
+    territory: Option<&'b str>,
+    #[b(3)]
+    security_level: Option<&'b str>,
+    #[n(4)]
+    class: Class,
+    #[b(5)]
+    title: TitleFacts<'b>,
+}
+
+#[derive(Debug, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub(crate) struct Term {
+    #[n(0)]
+    number: u32,
+    #[n(1)]
+    #[cbor(skip_if = "nothing")]
+    started_at: i64,
+    #[n(2)]
+    start_by: Option<i64>,
+    #[n(3)]
+    finish_within: Option<u64>,
+    #[n(4)]
+    check_in_within: Option<u64>,
+    #[n(5)]
+    #[cbor(skip_if = "nothing")]
+    grace: u64,
+    #[n(6)]
+    #[cbor(skip_if = "nothing")]
+    running_play: u64,
+    #[n(7)]
+    not_before: Option<i64>,
+    #[n(8)]
+    hard_end: Option<i64>,
+    #[n(9)]
+    renew_before_end: Option<u64>,
+    #[n(10)]
+    renew_after_end: Option<u64>,
+    #[n(11)]
+    renewals_max: Option<u32>,
+}
+
+impl<'b> MemberFacts<'b> {
+    pub(super) fn of(facts: &'b DomainMember) -> Self {
+        let DomainMember { profile, plan, territory, security_level } = facts;
+        Self {
+            profile: profile.as_ref().map(ProfileId::as_str),
+            plan: plan.as_ref().map(Plan::as_str),
+            territory: territory.as_ref().map(Territory::as_str),
+            security_level: security_level.as_ref().map(SecurityLevel::as_str),
+        }
+    }
+
+    pub(super) fn into_domain(self) -> Result<DomainMember, DecodeError> {
+        let Self { profile, plan, territory, security_level } = self;
+        Ok(DomainMember {
+            profile: profile.map(ProfileId::new).transpose()?,
+            plan: plan.map(Plan::new).transpose()?,
+            territory: territory.map(Territory::new).transpose()?,
+            security_level: security_level.map(SecurityLevel::new).transpose()?,
+        })
+    }
+}
+
+impl<'b> TitleFacts<'b> {
+    pub(super) fn of(facts: &'b DomainTitle, at: At) -> Self {
+        let DomainTitle {
+            partner,
+            series,
+            tags,
+            downloadable,
+            offered,
+            available_from,
+            available_until,
+        } = facts;
+        Self {
+            partner: partner.as_str(),
+            series: series.as_ref().map(SeriesId::as_str),
+            tags: tags.iter().map(Tag::as_str).collect(),
+            downloadable: *downloadable,
+            offered: *offered,
+            available_from: available_from.map(|from| at.to(from)),
+            available_until: available_until.map(|until| at.to(until)),
+        }
+    }
+
+    pub(super) fn into_domain(self, at: At) -> Result<DomainTitle, DecodeError> {
+        let Self { partner, series, tags, downloadable, offered, available_from, available_until } =
+            self;
+        Ok(DomainTitle {
+            partner: PartnerId::new(partner)?,
+            series: series.map(SeriesId::new).transpose()?,
+            tags: list(tags, |tag| Ok(Tag::new(tag)?))?,
+            downloadable,
+            offered,
+            available_from: optional(available_from, |from| at.instant(from))?,
+            available_until: optional(available_until, |until| at.instant(until))?,
+        })
+    }
+}
+
+impl<'b> Facts<'b> {
+    pub(crate) fn of(facts: &'b domain::Facts, at: At) -> Self {
+        let domain::Facts { profile, plan, territory, security_level, class, title } = facts;
+        Self {
+            profile: profile.as_ref().map(ProfileId::as_str),
+            plan: plan.as_ref().map(Plan::as_str),
+            territory: territory.as_ref().map(Territory::as_str),
+            security_level: security_level.as_ref().map(SecurityLevel::as_str),
+            class: (*class).into(),
+            title: TitleFacts::of(title, at),
+        }
+    }
+
+    pub(crate) fn into_domain(self, at: At) -> Result<domain::Facts, DecodeError> {
+        let Self { profile, plan, territory, security_level, class, title } = self;
+        Ok(domain::Facts {
+            profile: profile.map(ProfileId::new).transpose()?,
+            plan: plan.map(Plan::new).transpose()?,
+            territory: territory.map(Territory::new).transpose()?,
+            security_level: security_level.map(SecurityLevel::new).transpose()?,
+            class: class.into(),
+            title: title.into_domain(at)?,
+        })
+    }
+}
+
+impl Term {
+    pub(crate) fn of(term: &domain::member::Term, at: At) -> Self {
+        let domain::member::Term {
+            number,
+            started_at,
+            start_by,
+            finish_within,
+            check_in_within,
+            grace,
+            running_play,
+            not_before,
+            hard_end,
+            renew_before_end,
+            renew_after_end,
+            renewals_max,
+        } = term;
+        Self {
+            number: *number,
+            started_at: at.to(*started_at),
+            start_by: start_by.map(|by| at.to(by)),
+            finish_within: finish_within.map(length_ms),
+            check_in_within: check_in_within.map(length_ms),
+            grace: length_ms(*grace),
+            running_play: length_ms(*running_play),
+            not_before: not_before.map(|from| at.to(from)),
+            hard_end: hard_end.map(|end| at.to(end)),
+            renew_before_end: renew_before_end.map(length_ms),
+            renew_after_end: renew_after_end.map(length_ms),
+            renewals_max: *renewals_max,
+        }
+    }
+
+    pub(crate) fn into_domain(self, at: At) -> Result<domain::member::Term, DecodeError> {
+        let Self {
+            number,
+            started_at,
+            start_by,
+            finish_within,
+            check_in_within,
+            grace,
+            running_play,
+            not_before,
+            hard_end,
+            renew_before_end,
+            renew_after_end,
+            renewals_max,
+        } = self;
+        Ok(domain::member::Term {
+            number,
+            started_at: at.instant(started_at)?,
+            start_by: optional(start_by, |by| at.instant(by))?,
+            finish_within: optional(finish_within, length)?,
+            check_in_within: optional(check_in_within, length)?,
+            grace: length(grace)?,
+            running_play: length(running_play)?,
+            not_before: optional(not_before, |from| at.instant(from))?,
+            hard_end: optional(hard_end, |end| at.instant(end))?,
+            renew_before_end: optional(renew_before_end, length)?,
+            renew_after_end: optional(renew_after_end, length)?,
+            renewals_max,
+        })
+    }
+}
