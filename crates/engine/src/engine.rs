@@ -1,0 +1,352 @@
+//! Load, decide, append; and after a conflict or an answer that got lost, read before anything
+//! else is believed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use codec::encode_event;
+use domain::member::{Command, Eligibility, Idempotency, eligibility};
+use domain::{Decision, Event, IdempotencyKey, Member, MemberId, Policy, Request};
+use store::{AppendError, EventStore, Recorded, StreamId, Version};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::cache::States;
+use crate::error::EngineError;
+use crate::folded::{Folded, decoded, load, stream};
+use crate::lanes::{LaneFull, Lanes};
+use crate::policies::Policies;
+use crate::snapshots::Snapshots;
+
+/// How often one request is decided or appended before it is given up: other nodes are winning
+/// every race for this member, or the store loses every answer.
+pub(crate) const ATTEMPTS_MAX: usize = 8;
+
+/// What a caller who was turned away is told to wait.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Memory for the states of members, estimated.
+    pub cached_bytes_max: u64,
+    /// Requests under way at once; those beyond are turned away at the door.
+    pub in_flight_max: usize,
+    /// A snapshot is due when so many events follow the last one.
+    pub snapshot_every: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cached_bytes_max: 64 << 20, in_flight_max: 2_048, snapshot_every: 64 }
+    }
+}
+
+/// A clone is the same engine.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn EventStore>,
+    policies: Arc<Policies>,
+    lanes: Lanes,
+    states: States,
+    snapshots: Snapshots,
+    in_flight: Semaphore,
+    options: Options,
+    counters: Counters,
+}
+
+/// What was decided, and where it left the member.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    pub decision: Decision,
+    pub member: Arc<Member>,
+    pub policy: Arc<Policy>,
+}
+
+/// For metrics; counts since the engine was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    pub in_flight: usize,
+    pub cached_members: usize,
+    pub cached_bytes: u64,
+    /// Members whose state was not cached and came from the store.
+    pub loads: u64,
+    pub events_appended: u64,
+    /// Turned away.
+    pub overloaded: u64,
+    /// Appends that found somebody else's events.
+    pub conflicts: u64,
+    /// Appends whose answer was lost.
+    pub unknown: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    loads: AtomicU64,
+    events_appended: AtomicU64,
+    overloaded: AtomicU64,
+    conflicts: AtomicU64,
+    unknown: AtomicU64,
+}
+
+/// Binds a retry of these commands to their first telling.
+pub fn idempotency(key: IdempotencyKey, commands: &[Command]) -> Idempotency {
+    Idempotency { key, body_digest: codec::body_digest(commands) }
+}
+
+impl Engine {
+    pub fn new(store: Arc<dyn EventStore>, policies: Arc<Policies>, options: Options) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            policies,
+            lanes: Lanes::new(),
+            states: States::new(options.cached_bytes_max),
+            snapshots: Snapshots::new(),
+            in_flight: Semaphore::new(options.in_flight_max.min(Semaphore::MAX_PERMITS)),
+            options,
+            counters: Counters::default(),
+        }))
+    }
+
+    /// Decides a request and makes the decision durable. Whoever drops the future has either
+    /// asked for nothing or cannot know: a retry under the same idempotency key tells.
+    ///
+    /// # Errors
+    /// When nothing was decided, or it is not known whether what was decided is recorded.
+    pub async fn decide(
+        &self,
+        member: &MemberId,
+        request: Request,
+    ) -> Result<Decided, EngineError> {
+        let inner = &*self.0;
+        let _admitted = inner.admit()?;
+        let _turn = inner.lanes.enter(member).await.map_err(|LaneFull| inner.overloaded())?;
+        let stream = stream(member)?;
+        let mut folded = inner.take(member, &stream).await?;
+        // Sent, and no answer came. A decision in doubt is told again word for word: if both
+        // arrive one of them conflicts, and its bytes are recognized.
+        let mut in_doubt: Option<Made> = None;
+        for _ in 0..ATTEMPTS_MAX {
+            let doubted = in_doubt.is_some();
+            let made = match in_doubt.take() {
+                Some(made) => made,
+                None => inner.make(&folded, &request)?,
+            };
+            if made.decision.events.is_empty() {
+                // No append will tell whether the cached state was the newest.
+                if inner.tail(&stream, &mut folded).await?.is_empty() {
+                    return Ok(inner.answer(member, &stream, folded, made));
+                }
+                continue;
+            }
+            let bodies = made.bodies();
+            let unknown = match inner.store.append(&stream, folded.version, bodies).await {
+                Ok(_) => {
+                    folded.happened(&made.decision.events);
+                    return Ok(inner.appended(member, &stream, folded, made));
+                }
+                Err(AppendError::Conflict { .. }) => {
+                    inner.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+                    doubted
+                }
+                Err(AppendError::Unknown(_)) => {
+                    inner.counters.unknown.fetch_add(1, Ordering::Relaxed);
+                    true
+                }
+                Err(error) => {
+                    if !doubted {
+                        inner.states.put(member, folded);
+                    }
+                    return Err(error.into());
+                }
+            };
+            let tail = inner.tail(&stream, &mut folded).await?;
+            if unknown && made.is_at_the_start_of(&tail) {
+                return Ok(inner.appended(member, &stream, folded, made));
+            }
+            if !tail.is_empty() {
+                continue; // somebody else was first: decide on what is there now
+            }
+            if unknown {
+                in_doubt = Some(made);
+            } else {
+                // Refused, and yet nothing is behind what we know: then we know too much.
+                folded = inner.load(&stream).await?;
+            }
+        }
+        Err(EngineError::Unavailable(format!("undecided after {ATTEMPTS_MAX} attempts")))
+    }
+
+    /// Whether a request would be accepted now, and what is left of each cap. Records nothing.
+    ///
+    /// # Errors
+    /// When the member or the policy cannot be read.
+    pub async fn eligibility(
+        &self,
+        member: &MemberId,
+        request: Request,
+    ) -> Result<(Eligibility, Arc<Policy>), EngineError> {
+        let (_, state) = self.member(member).await?;
+        let policy = self.0.policies.in_effect(request.at.max(state.last_at))?;
+        Ok((eligibility(&state, &request, &policy), policy))
+    }
+
+    /// The member as of now, and the version of its stream.
+    ///
+    /// # Errors
+    /// When the member cannot be read.
+    pub async fn member(&self, member: &MemberId) -> Result<(Version, Arc<Member>), EngineError> {
+        let inner = &*self.0;
+        let _admitted = inner.admit()?;
+        let _turn = inner.lanes.enter(member).await.map_err(|LaneFull| inner.overloaded())?;
+        let stream = stream(member)?;
+        let mut folded = inner.take(member, &stream).await?;
+        inner.tail(&stream, &mut folded).await?;
+        let now = (folded.version, Arc::clone(&folded.member));
+        inner.keep(member, &stream, folded);
+        Ok(now)
+    }
+
+    /// At most `limit` events behind a version, oldest first. Those that were erased are left out.
+    ///
+    /// # Errors
+    /// When the member cannot be read.
+    pub async fn timeline(
+        &self,
+        member: &MemberId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<(Version, Event)>, EngineError> {
+        let _admitted = self.0.admit()?;
+        let slice = self.0.store.read(&stream(member)?, after, None).await?;
+        let kept = slice.events.iter().filter_map(|recorded| {
+            let body = recorded.body.as_ref()?;
+            Some(decoded(recorded.version, body).map(|event| (recorded.version, event)))
+        });
+        kept.take(limit).collect()
+    }
+
+    pub fn policies(&self) -> &Arc<Policies> {
+        &self.0.policies
+    }
+
+    /// Stores snapshots as they fall due, for as long as it is polled: a task beside the
+    /// requests. Without it nothing is lost but time when loading.
+    pub async fn keep_snapshots(&self) {
+        self.0.snapshots.keep(&*self.0.store).await;
+    }
+
+    pub fn stats(&self) -> Stats {
+        let Inner { states, in_flight, options, counters, .. } = &*self.0;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            in_flight: options.in_flight_max.saturating_sub(in_flight.available_permits()),
+            cached_members: states.len(),
+            cached_bytes: states.bytes(),
+            loads: read(&counters.loads),
+            events_appended: read(&counters.events_appended),
+            overloaded: read(&counters.overloaded),
+            conflicts: read(&counters.conflicts),
+            unknown: read(&counters.unknown),
+        }
+    }
+}
+
+/// A decision and the policy it was made under.
+struct Made {
+    decision: Decision,
+    policy: Arc<Policy>,
+}
+
+impl Made {
+    fn bodies(&self) -> Vec<Vec<u8>> {
+        self.decision.events.iter().map(encode_event).collect()
+    }
+
+    /// Whether these are the very bytes that were recorded next.
+    fn is_at_the_start_of(&self, tail: &[Recorded]) -> bool {
+        let bodies = self.bodies();
+        tail.len() >= bodies.len()
+            && tail.iter().zip(&bodies).all(|(recorded, body)| {
+                recorded.body.as_deref().is_some_and(|recorded| recorded == body.as_slice())
+            })
+    }
+}
+
+impl Inner {
+    /// Waiting longer would help nobody: whoever does not fit is told at once.
+    fn admit(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+        self.in_flight.try_acquire().map_err(|_| self.overloaded())
+    }
+
+    fn overloaded(&self) -> EngineError {
+        self.counters.overloaded.fetch_add(1, Ordering::Relaxed);
+        EngineError::Overloaded { retry_after_seconds: RETRY_AFTER_SECONDS }
+    }
+
+    /// The member's state, which is nowhere else until it is put back.
+    async fn take(&self, member: &MemberId, stream: &StreamId) -> Result<Folded, EngineError> {
+        match self.states.take(member) {
+            Some(folded) => Ok(folded),
+            None => self.load(stream).await,
+        }
+    }
+
+    async fn load(&self, stream: &StreamId) -> Result<Folded, EngineError> {
+        self.counters.loads.fetch_add(1, Ordering::Relaxed);
+        load(&*self.store, stream).await
+    }
+
+    fn make(&self, folded: &Folded, request: &Request) -> Result<Made, EngineError> {
+        // By the time of the decision, so that a clock that jumps back brings no policy back.
+        let policy = self.policies.in_effect(request.at.max(folded.member.last_at))?;
+        let decision = domain::decide(&folded.member, request, &policy);
+        Ok(Made { decision, policy })
+    }
+
+    /// Folds in what was recorded behind the state, and tells what it was.
+    async fn tail(
+        &self,
+        stream: &StreamId,
+        folded: &mut Folded,
+    ) -> Result<Vec<Recorded>, EngineError> {
+        let slice = self.store.read(stream, folded.version, None).await?;
+        folded.follow(&slice.events)?;
+        Ok(slice.events)
+    }
+
+    fn appended(
+        &self,
+        member: &MemberId,
+        stream: &StreamId,
+        folded: Folded,
+        made: Made,
+    ) -> Decided {
+        let events = made.decision.events.len() as u64;
+        self.counters.events_appended.fetch_add(events, Ordering::Relaxed);
+        self.answer(member, stream, folded, made)
+    }
+
+    fn answer(
+        &self,
+        member: &MemberId,
+        stream: &StreamId,
+        folded: Folded,
+        Made { decision, policy }: Made,
+    ) -> Decided {
+        let state = Arc::clone(&folded.member);
+        self.keep(member, stream, folded);
+        Decided { decision, member: state, policy }
+    }
+
+    fn keep(&self, member: &MemberId, stream: &StreamId, mut folded: Folded) {
+        if folded.version - folded.snapshot >= self.options.snapshot_every {
+            self.snapshots.offer(stream, &mut folded);
+        }
+        self.states.put(member, folded);
+    }
+}
+
+#[cfg(test)]
+mod tests;

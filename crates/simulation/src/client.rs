@@ -1,0 +1,273 @@
+//! What members and their devices ask for: sensible things, silly things, and everything twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::member::{Command, Holding, Outcome, PlayReport};
+use domain::{
+    DeviceClass, DeviceId, IdempotencyKey, KeyThumbprint, LicenseId, MemberFacts, MemberId,
+    PartnerId, Plan, Timestamp, TitleFacts, TitleId,
+};
+
+use crate::random::Random;
+use crate::rules::{DAY_MS, PREMIUM, PREMIUM_PARTNER, STRICT_PARTNER, TITLE_WITH_OWN_CAP};
+
+const DEVICES: [&str; 4] = ["phone", "tablet", "laptop", "tv"];
+const EASY_PARTNER: &str = "west";
+
+/// Title and partner.
+const TITLES: [(&str, &str); 8] = [
+    (TITLE_WITH_OWN_CAP, STRICT_PARTNER),
+    ("fell", STRICT_PARTNER),
+    ("tide", EASY_PARTNER),
+    ("dune", EASY_PARTNER),
+    ("harbor", PREMIUM_PARTNER),
+    // Leaves the catalogue, arrives in it, and may not be taken offline.
+    ("dusk", EASY_PARTNER),
+    ("dawn", EASY_PARTNER),
+    ("vault", EASY_PARTNER),
+];
+
+/// Something a member wants, asked until it is answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Intent {
+    pub(crate) number: usize,
+    pub(crate) account: usize,
+    pub(crate) key: Option<IdempotencyKey>,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) first_asked: i64,
+    pub(crate) attempts: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) id: MemberId,
+    pub(crate) plan: Option<Plan>,
+    /// Of all that there are, in this world only these: so the same is wanted often.
+    titles: Vec<&'static str>,
+    devices: BTreeMap<&'static str, App>,
+    /// Licenses the devices know of: device, title, term.
+    known: BTreeMap<LicenseId, (DeviceId, TitleId, u32)>,
+}
+
+#[derive(Debug, Default)]
+struct App {
+    registered: bool,
+    sequence: u64,
+    /// Plays that were ever recorded; uploaded late, shuffled, and again.
+    plays: Vec<PlayReport>,
+}
+
+#[expect(clippy::expect_used, reason = "INVARIANT: the names in this file are ids")]
+fn id<T: std::str::FromStr<Err = domain::InvalidId>>(name: &str) -> T {
+    name.parse().expect("an id")
+}
+
+fn title_facts(title: &str, began_at: i64) -> Option<TitleFacts> {
+    let (_, partner) = TITLES.iter().find(|(name, _)| *name == title)?;
+    let on = |name: &str, days: i64| {
+        (title == name).then(|| Timestamp::from_millis(began_at + days * DAY_MS))
+    };
+    Some(TitleFacts {
+        partner: id::<PartnerId>(partner),
+        series: None,
+        tags: Arc::default(),
+        downloadable: title != "vault",
+        offered: true,
+        available_from: on("dawn", 4),
+        available_until: on("dusk", 25),
+    })
+}
+
+impl Account {
+    pub(crate) fn new(number: usize, random: &mut Random) -> Self {
+        let mut titles = TITLES.map(|(title, _)| title).to_vec();
+        random.shuffle(&mut titles);
+        titles.truncate(1 + random.index(TITLES.len()));
+        let devices = 1 + random.index(DEVICES.len());
+        Self {
+            id: id(&format!("member-{number}")),
+            plan: None,
+            titles,
+            devices: DEVICES.iter().take(devices).map(|name| (*name, App::default())).collect(),
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// By the identity provider's word, at the moment of asking.
+    pub(crate) fn facts(&self) -> MemberFacts {
+        MemberFacts { plan: self.plan.clone(), ..MemberFacts::default() }
+    }
+
+    pub(crate) fn change_plan(&mut self, random: &mut Random) {
+        let plans = [None, Some(PREMIUM), Some("standard")];
+        self.plan = random.pick(&plans).copied().flatten().map(id);
+    }
+
+    /// What the member wants next.
+    pub(crate) fn want(&mut self, random: &mut Random, now: i64, began_at: i64) -> Vec<Command> {
+        let devices: Vec<(&'static str, bool)> =
+            self.devices.iter().map(|(name, app)| (*name, app.registered)).collect();
+        let Some((device, registered)) = random.pick(&devices).copied() else { return vec![] };
+        if !registered && !random.permille(30) {
+            return vec![register(device, random)];
+        }
+        let mut wanted = vec![self.command(device, random, now, began_at)];
+        while random.permille(150) && wanted.len() < 4 {
+            wanted.push(self.command(device, random, now, began_at));
+        }
+        wanted
+    }
+
+    fn command(
+        &mut self,
+        device: &'static str,
+        random: &mut Random,
+        now: i64,
+        began_at: i64,
+    ) -> Command {
+        let held: Vec<(LicenseId, (DeviceId, TitleId, u32))> =
+            self.known.iter().map(|(id, known)| (id.clone(), known.clone())).collect();
+        let known = random.pick(&held).cloned();
+        match (random.below(100), known) {
+            (0..10, Some((license, (device, title, term)))) => {
+                // Sometimes a term too old or too new, or by another device.
+                let term = if random.permille(850) { term } else { random.index(4) as u32 };
+                let device = if random.permille(930) { device } else { id("tv") };
+                let title_facts = title_facts(title.as_str(), began_at);
+                Command::Renew { device, license, term, title_facts }
+            }
+            (10..22, Some((license, (device, _, _)))) => {
+                let by = random.permille(600).then_some(device);
+                Command::Release { by, license }
+            }
+            (22..26, Some((license, (_, _, term)))) => Command::DrmFailed { license, term },
+            (26..36, _) => self.check_in(device, random),
+            (36..50, _) => self.plays(device, random, now),
+            (50..53, _) => Command::RemoveDevice { device: id(device) },
+            (53..55, _) => register(device, random),
+            _ => {
+                let title = random.pick(&self.titles).copied().unwrap_or("tide");
+                let unknown = random.permille(10);
+                let title_facts = title_facts(title, began_at).filter(|_| !unknown);
+                let license = license_id(random);
+                Command::Acquire { device: id(device), title: id(title), title_facts, license }
+            }
+        }
+    }
+
+    fn check_in(&self, device: &str, random: &mut Random) -> Command {
+        let here = self.known.iter().filter(|(_, (on, _, _))| on.as_str() == device);
+        let mut holdings = Vec::new();
+        for (license, (_, _, term)) in here {
+            // Silence never releases.
+            if random.permille(850) {
+                let plays = self.devices.get(device).map(|app| app.plays.as_slice());
+                let started = plays
+                    .unwrap_or_default()
+                    .iter()
+                    .any(|play| play.license == *license && play.term == *term);
+                holdings.push(Holding { license: license.clone(), started });
+            }
+        }
+        Command::CheckIn { device: id(device), holdings }
+    }
+
+    fn plays(&mut self, device: &'static str, random: &mut Random, now: i64) -> Command {
+        let here = self.known.iter().filter(|(_, (on, _, _))| on.as_str() == device);
+        let here: Vec<(LicenseId, u32)> =
+            here.map(|(license, (_, _, term))| (license.clone(), *term)).collect();
+        let app = self.devices.entry(device).or_default();
+        if let Some((license, term)) = random.pick(&here) {
+            for _ in 0..=random.below(2) {
+                app.sequence += 1;
+                let occurred_at = Timestamp::from_millis(now - random.within(-DAY_MS, 9 * DAY_MS));
+                app.plays.push(PlayReport {
+                    sequence: app.sequence,
+                    license: license.clone(),
+                    term: *term,
+                    occurred_at,
+                    device_at: occurred_at,
+                });
+            }
+        }
+        let mut plays: Vec<PlayReport> =
+            app.plays.iter().filter(|_| random.permille(600)).cloned().collect();
+        random.shuffle(&mut plays);
+        plays.truncate(6);
+        let sequences = plays.iter().map(|play| (play.sequence, play.sequence)).collect();
+        Command::RecordPlays { device: id(device), sequences, plays }
+    }
+
+    /// The devices hear what was answered.
+    pub(crate) fn heard(&mut self, commands: &[Command], outcomes: &[Outcome]) {
+        for (command, outcome) in commands.iter().zip(outcomes) {
+            match (command, outcome) {
+                (Command::Acquire { device, title, .. }, Outcome::Held { license, term, .. }) => {
+                    let known = (device.clone(), title.clone(), *term);
+                    self.known.insert(license.clone(), known);
+                }
+                (_, Outcome::Held { license, term, .. }) => {
+                    self.known.entry(license.clone()).and_modify(|known| known.2 = *term);
+                }
+                // Now and then a device forgets that it has released: it asks for more of it.
+                (_, Outcome::Released { license, .. }) if license.as_str().ends_with('0') => {}
+                (_, Outcome::Released { license, .. }) => {
+                    self.known.remove(license);
+                }
+                (_, Outcome::CheckedIn(answer)) => {
+                    answer.ended.iter().for_each(|license| drop(self.known.remove(license)));
+                }
+                (Command::RegisterDevice { device, .. }, _) => self.registered(device, true),
+                (_, Outcome::DeviceRemoved { device, .. }) => self.registered(device, false),
+                _ => {}
+            }
+        }
+    }
+
+    fn registered(&mut self, device: &DeviceId, registered: bool) {
+        if let Some((_, app)) = self.devices.iter_mut().find(|(name, _)| **name == device.as_str())
+        {
+            app.registered = registered;
+        }
+    }
+}
+
+fn register(device: &str, random: &mut Random) -> Command {
+    // Now and then another key under a used id.
+    let key = if random.permille(950) { "" } else { "-stolen" };
+    Command::RegisterDevice {
+        device: id(device),
+        class: random.pick(&DeviceClass::ALL).copied().unwrap_or(DeviceClass::Phone),
+        key: id::<KeyThumbprint>(&format!("key-of-{device}{key}")),
+        name: device.to_owned(),
+    }
+}
+
+fn license_id(random: &mut Random) -> LicenseId {
+    id(&format!("license-{}", random.below(u64::MAX)))
+}
+
+impl Intent {
+    pub(crate) fn new(
+        number: usize,
+        account: usize,
+        commands: Vec<Command>,
+        random: &mut Random,
+        now: i64,
+    ) -> Self {
+        let key = random.permille(800).then(|| id(&format!("key-{number}")));
+        Self { number, account, key, commands, first_asked: now, attempts: 0 }
+    }
+
+    /// As it is asked this time: what is generated is generated anew.
+    pub(crate) fn commands(&self, random: &mut Random) -> Vec<Command> {
+        let mut commands = self.commands.clone();
+        for command in &mut commands {
+            if let Command::Acquire { license, .. } = command {
+                *license = license_id(random);
+            }
+        }
+        commands
+    }
+}

@@ -1,0 +1,76 @@
+use super::*;
+
+const STEPS: u64 = 6_000;
+
+#[track_caller]
+fn passes(seed: u64, steps: u64) -> Report {
+    run(seed, steps).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// Fresh seeds in every run; a failing one is printed with its failure.
+#[test]
+fn every_promise_holds_in_every_world() {
+    for _ in 0..40 {
+        let seed = rand::random::<u64>();
+        println!("{:?}", passes(seed, STEPS));
+    }
+}
+
+#[test]
+fn a_seed_is_the_whole_story() {
+    for seed in [1, rand::random()] {
+        let (first, again) = (passes(seed, STEPS), passes(seed, STEPS));
+        assert_eq!(first, again, "seed {seed}");
+        assert_ne!(first.trace, passes(seed ^ 1, STEPS).trace, "seed {seed}");
+    }
+}
+
+/// What never happens proves nothing.
+#[test]
+fn worlds_are_eventful() {
+    let mut sum = Report::default();
+    for seed in 0..12 {
+        let report = passes(seed, STEPS);
+        sum.retries += report.retries;
+        sum.accepted += report.accepted;
+        sum.refused += report.refused;
+        sum.unanswered += report.unanswered;
+        sum.crashes += report.crashes;
+        sum.policy_changes += report.policy_changes;
+        sum.probes += report.probes;
+    }
+    let least = [sum.retries, sum.accepted, sum.refused, sum.unanswered, sum.crashes, sum.probes];
+    assert!(least.iter().all(|n| *n > 100) && sum.policy_changes > 3, "{sum:?}");
+}
+
+/// The auditor can fail: whatever is broken on purpose is found, by its own name.
+#[track_caller]
+fn finds(sabotage: Sabotage, words: &[&str]) {
+    let failures: Vec<Failure> =
+        (0..20).filter_map(|seed| sabotaged(seed, STEPS, sabotage).err()).collect();
+    assert!(failures.len() >= 10, "{sabotage:?}: found in {} of 20 worlds", failures.len());
+    for failure in failures {
+        let known = words.iter().any(|word| failure.what.contains(word));
+        assert!(known, "{sabotage:?}: {failure}");
+    }
+}
+
+#[test]
+fn lost_acknowledgements_are_found() {
+    finds(Sabotage::LosesAppends, &["acknowledged, and not recorded", "ahead of the store"]);
+}
+
+#[test]
+fn exceeded_caps_are_found() {
+    finds(Sabotage::AuditorIsToldLess, &["a cap is exceeded", "in the way stand"]);
+}
+
+#[test]
+fn forgotten_keys_are_found() {
+    finds(Sabotage::ForgetsKeys, &["acknowledged, and not recorded", "a retry was told otherwise"]);
+}
+
+#[test]
+fn stale_appends_are_found() {
+    finds(Sabotage::TakesStaleAppends, &[""]);
+}

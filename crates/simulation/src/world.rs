@@ -1,0 +1,489 @@
+//! The world: nodes, callers, a disk and a clock, one thread, and a seed that says what moves
+//! next.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use codec::decode_event;
+use codec::policy::{Loaded, parse};
+use domain::member::{Answer, EventBody};
+use domain::{Event, Member, MemberId, Request, Timestamp, evolve};
+use engine::{Decided, Engine, EngineError, Options, Policies};
+use store::{EventStore, StreamId, Version};
+
+use crate::auditor::Auditor;
+use crate::client::{Account, Intent};
+use crate::disk::{Commit, Disk, Faults, ready};
+use crate::probe::probe;
+use crate::random::Random;
+use crate::rules::{DAY_MS, HOUR_MS, Rules};
+use crate::{Report, Sabotage};
+
+const NODES: usize = 2;
+const MEMBERS: usize = 3;
+const TASKS_MAX: usize = 12;
+const ATTEMPTS_MAX: u32 = 8;
+/// A caller gives up on a request for less than its key is remembered.
+const PATIENCE_MS: i64 = 20 * HOUR_MS;
+/// 2026-11-02T00:00:00Z
+const BEGAN_AT: i64 = 1_793_577_600_000;
+const POLLS_MAX: usize = 1_000_000;
+
+pub(crate) struct World {
+    random: Random,
+    disk: Disk,
+    nodes: Vec<Node>,
+    accounts: Vec<Account>,
+    tasks: Vec<Task>,
+    /// Asked before, and to be asked again.
+    waiting: Vec<Intent>,
+    auditor: Auditor,
+    /// Published, oldest first.
+    policies: Vec<Loaded>,
+    next: Option<Rules>,
+    now: i64,
+    /// Instants at which a refusal said that something changes.
+    told: Vec<i64>,
+    intents: usize,
+    trace: DefaultHasher,
+    pub(crate) report: Report,
+}
+
+struct Node {
+    engine: Engine,
+    /// Its clock is wrong by so much.
+    skew: i64,
+    keeping: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+struct Task {
+    node: usize,
+    what: What,
+    future: Pin<Box<dyn Future<Output = Outcome>>>,
+}
+
+enum What {
+    Asking(Intent, Request),
+    /// Of a member who had so many events when it began.
+    Looking(usize, usize),
+}
+
+enum Outcome {
+    Decided(Result<Decided, EngineError>),
+    Member(Result<(Version, Arc<Member>), EngineError>),
+}
+
+/// What was found, and breaks a promise.
+type Verdict = Result<(), String>;
+
+fn poll_once<T>(future: &mut Pin<Box<dyn Future<Output = T>>>) -> Poll<T> {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn loaded(rules: &Rules) -> Result<Loaded, String> {
+    parse(&[("policy.toml", &rules.policy())]).map_err(|errors| format!("the policy: {errors}"))
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, sabotage: Sabotage) -> Result<Self, String> {
+        let mut random = Random::new(seed);
+        let faults = Faults { permille: *random.pick(&[0, 20, 80, 250]).unwrap_or(&0) };
+        let disk = Disk::new(faults, sabotage);
+        let first = Rules::random("autumn", BEGAN_AT - 100 * DAY_MS, &mut random);
+        let second = Rules::random("winter", NEVER_YET, &mut random);
+        let mut auditor = Auditor::default();
+        let policy = loaded(&first)?;
+        let told = sabotage.told(first);
+        auditor.published(policy.policy.version.as_str(), told);
+        let accounts = (0..MEMBERS).map(|number| Account::new(number, &mut random)).collect();
+        let mut world = Self {
+            next: Some(second),
+            policies: vec![policy],
+            disk,
+            nodes: Vec::new(),
+            accounts,
+            tasks: Vec::new(),
+            waiting: Vec::new(),
+            auditor,
+            now: BEGAN_AT,
+            told: Vec::new(),
+            intents: 0,
+            trace: DefaultHasher::new(),
+            report: Report { seed, ..Report::default() },
+            random,
+        };
+        for node in 0..NODES {
+            let node = world.start(node)?;
+            world.nodes.push(node);
+        }
+        Ok(world)
+    }
+
+    /// One thing moves.
+    pub(crate) fn step(&mut self) -> Verdict {
+        self.now += self.random.within(0, 20);
+        match self.random.below(1_000) {
+            0..400 => self.poll_some_task()?,
+            400..780 => self.move_a_message()?,
+            780..880 => self.ask(),
+            880..910 => self.look(),
+            910..940 => self.poll_keepers(),
+            940..970 => self.now += self.random.within(1_000, HOUR_MS),
+            970..980 => {
+                let days = self.random.within(1, 9);
+                self.now += self.random.within(HOUR_MS, days * DAY_MS);
+            }
+            980..985 => self.wait_as_told(),
+            985..990 => self.caller_goes_away(),
+            990..993 => self.clock_jumps(),
+            993..996 => self.plan_changes(),
+            996..998 => self.crash()?,
+            _ => self.change_policy()?,
+        }
+        Ok(())
+    }
+
+    /// Lets everything come to rest, and reads back what there is.
+    pub(crate) fn finish(mut self) -> Result<Report, String> {
+        self.settle()?;
+        for account in 0..self.accounts.len() {
+            let Some(id) = self.accounts.get(account).map(|account| account.id.clone()) else {
+                continue;
+            };
+            let stream = stream(&id)?;
+            let recorded = ready(self.disk.durable().read(&stream, 0, None));
+            let recorded = recorded.map_err(|error| error.to_string())?.events;
+            let bodies: Vec<Vec<u8>> = recorded
+                .iter()
+                .map(|one| one.body.as_deref().unwrap_or_default().to_vec())
+                .collect();
+            self.auditor.read_back(id.as_str(), &decoded(&bodies)?)?;
+            for node in 0..self.nodes.len() {
+                self.start_looking(node, account);
+            }
+        }
+        self.settle()?;
+        self.report.trace = self.trace.finish();
+        Ok(self.report)
+    }
+
+    fn note(&mut self, what: &impl std::fmt::Debug) {
+        format!("{} {what:?}", self.now).hash(&mut self.trace);
+    }
+
+    fn start(&mut self, number: usize) -> Result<Node, String> {
+        let policy = self.policies.last().cloned().ok_or("no policy")?;
+        let policies = loop {
+            let store = self.disk.reached_by(number);
+            let opening = Box::pin(Policies::open(store, policy.clone()));
+            match self.drive(opening)? {
+                Ok(policies) => break policies,
+                Err(EngineError::Unavailable(_)) => {}
+                Err(error) => return Err(format!("policies: {error}")),
+            }
+        };
+        let options = Options {
+            cached_bytes_max: *self.random.pick(&[0, 8 << 10, 64 << 20]).unwrap_or(&0),
+            in_flight_max: *self.random.pick(&[3, 64]).unwrap_or(&3),
+            snapshot_every: *self.random.pick(&[1, 5, 64]).unwrap_or(&1),
+        };
+        let store = self.disk.reached_by(number);
+        let engine = Engine::new(store, Arc::new(policies), options);
+        let keeper = engine.clone();
+        let keeping = Box::pin(async move { keeper.keep_snapshots().await });
+        let skew = self.random.within(-2_000, 2_000);
+        Ok(Node { engine, skew, keeping })
+    }
+
+    /// Runs one thing to its end while nothing else moves but messages.
+    fn drive<T>(&mut self, mut future: Pin<Box<dyn Future<Output = T>>>) -> Result<T, String> {
+        for _ in 0..POLLS_MAX {
+            if let Poll::Ready(value) = poll_once(&mut future) {
+                return Ok(value);
+            }
+            self.move_a_message()?;
+        }
+        Err("an answer never came".to_owned())
+    }
+
+    fn settle(&mut self) -> Verdict {
+        for _ in 0..POLLS_MAX {
+            if self.tasks.is_empty() && !self.disk.busy() {
+                return Ok(());
+            }
+            self.poll_some_task()?;
+            self.move_a_message()?;
+        }
+        Err("a request was never answered".to_owned())
+    }
+
+    fn move_a_message(&mut self) -> Verdict {
+        self.disk.step(&mut self.random);
+        for Commit { stream, version, bodies } in self.disk.commits() {
+            let Some(member) = stream.as_str().strip_prefix("member:") else { continue };
+            let events = decoded(&bodies)?;
+            self.note(&events);
+            self.report.events += events.len() as u64;
+            self.auditor.committed(member, version, &events)?;
+            for event in &events {
+                if let EventBody::Refused(refused) = &event.body {
+                    let times = refused.findings.iter().filter_map(|finding| finding.frees_at);
+                    self.told.extend(times.chain(refused.retry_at).map(Timestamp::as_millis));
+                    self.probe(member, refused)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn probe(&mut self, member: &str, refused: &domain::member::Refused) -> Verdict {
+        if !self.random.permille(300) {
+            return Ok(());
+        }
+        self.report.probes += 1;
+        let cited = |loaded: &&Loaded| loaded.policy.version == refused.policy;
+        let policy = self.policies.iter().find(cited).ok_or("an unknown policy was cited")?;
+        let ledger = self.auditor.ledger(member).ok_or("no ledger")?;
+        probe(&ledger.events, refused, &policy.policy, &mut self.random)
+    }
+
+    fn ask(&mut self) {
+        if self.tasks.len() >= TASKS_MAX {
+            return;
+        }
+        let again = self.random.permille(500) && !self.waiting.is_empty();
+        let mut intent = if again {
+            let at = self.random.index(self.waiting.len());
+            self.waiting.swap_remove(at)
+        } else {
+            let account = self.random.index(self.accounts.len());
+            let Some(asking) = self.accounts.get_mut(account) else { return };
+            let commands = asking.want(&mut self.random, self.now, BEGAN_AT);
+            self.intents += 1;
+            Intent::new(self.intents, account, commands, &mut self.random, self.now)
+        };
+        if intent.attempts >= ATTEMPTS_MAX || self.now - intent.first_asked > PATIENCE_MS {
+            return; // gives up
+        }
+        intent.attempts += 1;
+        self.report.requests += 1;
+        self.report.retries += u64::from(intent.attempts > 1);
+        let node = self.random.index(self.nodes.len());
+        let (Some(at), Some(account)) = (self.nodes.get(node), self.accounts.get(intent.account))
+        else {
+            return;
+        };
+        let commands = intent.commands(&mut self.random);
+        let request = Request {
+            at: Timestamp::from_millis(self.now + at.skew),
+            idempotency: intent.key.clone().map(|key| engine::idempotency(key, &commands)),
+            facts: account.facts(),
+            commands,
+        };
+        let (engine, member, asked) = (at.engine.clone(), account.id.clone(), request.clone());
+        let future = Box::pin(async move { Outcome::Decided(engine.decide(&member, asked).await) });
+        self.tasks.push(Task { node, what: What::Asking(intent, request), future });
+    }
+
+    fn look(&mut self) {
+        if self.tasks.len() < TASKS_MAX {
+            let node = self.random.index(self.nodes.len());
+            let account = self.random.index(self.accounts.len());
+            self.start_looking(node, account);
+        }
+    }
+
+    fn start_looking(&mut self, node: usize, account: usize) {
+        let (Some(at), Some(looked_at)) = (self.nodes.get(node), self.accounts.get(account)) else {
+            return;
+        };
+        let (engine, member) = (at.engine.clone(), looked_at.id.clone());
+        let known = self.auditor.ledger(member.as_str()).map_or(0, |ledger| ledger.events.len());
+        let future = Box::pin(async move { Outcome::Member(engine.member(&member).await) });
+        self.tasks.push(Task { node, what: What::Looking(account, known), future });
+    }
+
+    fn poll_some_task(&mut self) -> Verdict {
+        if self.tasks.is_empty() {
+            return Ok(());
+        }
+        let at = self.random.index(self.tasks.len());
+        let Some(task) = self.tasks.get_mut(at) else { return Ok(()) };
+        let Poll::Ready(outcome) = poll_once(&mut task.future) else { return Ok(()) };
+        let Task { what, .. } = self.tasks.swap_remove(at);
+        match (what, outcome) {
+            (What::Asking(intent, request), Outcome::Decided(answer)) => {
+                self.answered(intent, &request, answer)
+            }
+            (What::Looking(account, known), Outcome::Member(Ok((version, member)))) => {
+                self.looked(account, known, version, &member)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn answered(
+        &mut self,
+        intent: Intent,
+        request: &Request,
+        answer: Result<Decided, EngineError>,
+    ) -> Verdict {
+        let decision = match answer {
+            Ok(decided) => decided.decision,
+            Err(error @ (EngineError::Overloaded { .. } | EngineError::Unavailable(_))) => {
+                self.note(&error);
+                self.report.unanswered += 1;
+                self.waiting.push(intent);
+                return Ok(());
+            }
+            Err(error) => return Err(format!("{error}: {request:?}")),
+        };
+        self.note(&decision);
+        let Some(account) = self.accounts.get_mut(intent.account) else { return Ok(()) };
+        self.auditor.answered(account.id.as_str(), intent.number, request, &decision)?;
+        // The last mile may lose an answer too, and a device may ask again for no reason.
+        let again = match &decision.answer {
+            Answer::Accepted { outcomes, .. } => {
+                self.report.accepted += 1;
+                let lost = self.random.permille(100);
+                if !lost {
+                    account.heard(&request.commands, outcomes);
+                }
+                lost || self.random.permille(100)
+            }
+            Answer::Refused(_) => {
+                self.report.refused += 1;
+                self.random.permille(100)
+            }
+            Answer::KeyReused => return Err(format!("a key was never reused: {request:?}")),
+        };
+        if again {
+            self.waiting.push(intent);
+        }
+        Ok(())
+    }
+
+    /// What a node believes is what was recorded, and not less than there was when it was asked.
+    fn looked(&self, account: usize, known: usize, version: Version, member: &Member) -> Verdict {
+        let id = self.accounts.get(account).map(|account| account.id.as_str()).unwrap_or_default();
+        let version = usize::try_from(version).unwrap_or(usize::MAX);
+        let events = self.auditor.ledger(id).map_or(&[][..], |ledger| &ledger.events);
+        let seen = events.get(..version).ok_or_else(|| format!("{id} is ahead of the store"))?;
+        if version < known {
+            return Err(format!("{id} was seen at version {version}, and had {known} before"));
+        }
+        if seen.iter().fold(Member::default(), evolve) != *member {
+            return Err(format!("{id} at version {version} is not what its events say"));
+        }
+        Ok(())
+    }
+
+    fn poll_keepers(&mut self) {
+        for node in &mut self.nodes {
+            let _ = poll_once(&mut node.keeping);
+        }
+    }
+
+    fn caller_goes_away(&mut self) {
+        if self.tasks.is_empty() {
+            return;
+        }
+        let at = self.random.index(self.tasks.len());
+        if let What::Asking(intent, _) = self.tasks.swap_remove(at).what {
+            self.waiting.push(intent);
+        }
+    }
+
+    /// Until an instant at which something changes, or just before it.
+    fn wait_as_told(&mut self) {
+        let skew = self.nodes.first().map_or(0, |node| node.skew);
+        let when = self.random.pick(&self.told).copied().unwrap_or(0) - skew;
+        if (self.now..self.now + 20 * DAY_MS).contains(&when) {
+            self.now = when - self.random.within(0, 1);
+        }
+    }
+
+    fn clock_jumps(&mut self) {
+        let at = self.random.index(self.nodes.len());
+        let reach = if self.random.permille(700) { 2 * HOUR_MS } else { 3 * DAY_MS };
+        let skew = self.random.within(-reach, reach);
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.skew = skew;
+        }
+    }
+
+    fn plan_changes(&mut self) {
+        let at = self.random.index(self.accounts.len());
+        if let Some(account) = self.accounts.get_mut(at) {
+            account.change_plan(&mut self.random);
+        }
+    }
+
+    /// A node dies in the middle of everything, and comes back with nothing but the disk.
+    fn crash(&mut self) -> Verdict {
+        let dying = self.random.index(self.nodes.len());
+        self.report.crashes += 1;
+        let (died, alive) =
+            std::mem::take(&mut self.tasks).into_iter().partition(|t| t.node == dying);
+        self.tasks = alive;
+        let died: Vec<Task> = died;
+        for task in died {
+            if let What::Asking(intent, _) = task.what {
+                self.waiting.push(intent);
+            }
+        }
+        self.disk.node_died(dying, &mut self.random);
+        let started = self.start(dying)?;
+        if let Some(node) = self.nodes.get_mut(dying) {
+            *node = started;
+        }
+        Ok(())
+    }
+
+    /// Published on one node, heard of by the others, in effect for all from one instant on.
+    fn change_policy(&mut self) -> Verdict {
+        if !self.random.permille(100) {
+            return Ok(());
+        }
+        let Some(mut rules) = self.next.take() else { return Ok(()) };
+        self.settle()?;
+        rules.effective_from = self.now + self.random.within(0, 5 * DAY_MS);
+        let policy = loaded(&rules)?;
+        for number in 0..self.nodes.len() {
+            while let Some(node) = self.nodes.get(number) {
+                let policies = Arc::clone(node.engine.policies());
+                let policy = policy.clone();
+                let telling = Box::pin(async move {
+                    if number == 0 {
+                        policies.publish(policy).await
+                    } else {
+                        policies.refresh().await
+                    }
+                });
+                match self.drive(telling)? {
+                    Ok(()) => break,
+                    Err(EngineError::Unavailable(_)) => {}
+                    Err(error) => return Err(format!("publishing: {error}")),
+                }
+            }
+        }
+        self.auditor.published(policy.policy.version.as_str(), rules);
+        self.policies.push(policy);
+        self.report.policy_changes += 1;
+        Ok(())
+    }
+}
+
+/// Replaced when the policy is published.
+const NEVER_YET: i64 = BEGAN_AT + 10_000 * DAY_MS;
+
+fn stream(member: &MemberId) -> Result<StreamId, String> {
+    StreamId::new(&format!("member:{member}")).map_err(|error| error.to_string())
+}
+
+fn decoded(bodies: &[Vec<u8>]) -> Result<Vec<Event>, String> {
+    let decode = |body: &Vec<u8>| decode_event(body).map_err(|error| error.to_string());
+    bodies.iter().map(decode).collect()
+}
