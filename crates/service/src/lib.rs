@@ -1,0 +1,34 @@
+//! The service: the ledger, the catalogue and the DRM step over HTTP.
+//!
+//! It knows who asks, what the JSON looks like and which words people are told. It does not know
+//! how anything is decided or stored, and looks at no clock, environment or source of randomness:
+//! [`AppState`] brings them.
+
+pub mod auth;
+
+mod assets;
+mod caller;
+mod demo;
+mod extract;
+mod finish;
+mod ledger;
+mod metrics;
+mod offline;
+mod openapi;
+mod path;
+mod problem;
+mod request;
+mod router;
+mod routes;
+mod serve;
+mod state;
+mod wire;
+mod words;
+
+pub use demo::DemoIdp;
+pub use finish::Unfinished;
+pub use metrics::Metrics;
+pub use openapi::openapi_json;
+pub use router::app;
+pub use serve::serve;
+pub use state::{AppState, Clock, Ids, Randomness, Settings, Signing};

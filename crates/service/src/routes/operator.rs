@@ -1,0 +1,144 @@
+//! The operator API: what support looks at. Reads everything, changes nothing.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::caller::{OperatorCaller, text};
+use crate::extract::{Path, Query};
+use crate::problem::{Problem, ProblemDocument};
+use crate::routes::service::MemberPath;
+use crate::state::AppState;
+use crate::wire::timeline::{
+    MemberAnswer, TimelineAnswer, TimelineEvent, ViewedEvent, ViewingAnswer,
+};
+use crate::words::Names;
+
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// The version to read on from: the `next` of the page before.
+    #[serde(default)]
+    after: u64,
+    /// 1 to 1000; 100 when absent.
+    limit: Option<usize>,
+}
+
+impl PageQuery {
+    fn limit(&self) -> Result<usize, Problem> {
+        match self.limit.unwrap_or(LIMIT_DEFAULT) {
+            limit @ 1..=LIMIT_MAX => Ok(limit),
+            _ => {
+                Err(Problem::invalid("query.limit", format!("a page has 1 to {LIMIT_MAX} events")))
+            }
+        }
+    }
+}
+
+/// A member as of now: devices and licenses. Bears an `ETag`.
+#[utoipa::path(
+    get,
+    path = "/v1/operator/members/{member}",
+    tag = "operator",
+    params(MemberPath),
+    security(("operator" = [])),
+    responses(
+        (status = 200, body = MemberAnswer),
+        (status = 304, description = "Nothing changed since the `ETag` of `If-None-Match`"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn member(
+    State(state): State<Arc<AppState>>,
+    _: OperatorCaller,
+    headers: HeaderMap,
+    Path(MemberPath { member: id }): Path<MemberPath>,
+) -> Result<Response, Problem> {
+    let (version, member) = state.engine.member(&id.0).await?;
+    if version == 0 {
+        return Err(Problem::member_unknown());
+    }
+    let at = state.now().max(member.last_at);
+    let answer = MemberAnswer::new(&id.0, version, &member, at);
+    // Licenses end without an event: what has ended by now is part of the state.
+    let held = member.licenses.values().filter(|license| license.held(at)).count();
+    let etag = format!("\"{version}-{held}\"");
+    if text(&headers, header::IF_NONE_MATCH.as_str()) == Some(&etag) {
+        return Ok(with_etag(StatusCode::NOT_MODIFIED.into_response(), &etag));
+    }
+    Ok(with_etag(Json(answer).into_response(), &etag))
+}
+
+fn with_etag(mut response: Response, etag: &str) -> Response {
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, etag);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
+    response
+}
+
+/// Everything that happened to a member, oldest first, with all that decided it.
+#[utoipa::path(
+    get,
+    path = "/v1/operator/members/{member}/timeline",
+    tag = "operator",
+    params(MemberPath, PageQuery),
+    security(("operator" = [])),
+    responses(
+        (status = 200, body = TimelineAnswer),
+        (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn timeline(
+    State(state): State<Arc<AppState>>,
+    _: OperatorCaller,
+    Path(MemberPath { member: id }): Path<MemberPath>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<TimelineAnswer>, Problem> {
+    let limit = page.limit()?;
+    let (_, member) = state.engine.member(&id.0).await?;
+    let events = state.engine.timeline(&id.0, page.after, limit).await?;
+    let next = events.last().map(|(version, _)| *version).filter(|_| events.len() == limit);
+    let catalogue = state.catalogue.load();
+    let names = Names { catalogue: &catalogue, member: &member };
+    let event = |(version, event)| TimelineEvent::new(version, event, names);
+    Ok(Json(TimelineAnswer { events: events.into_iter().map(event).collect(), next }))
+}
+
+/// The raw session events of a member, as devices told them. A page ends with a whole upload.
+#[utoipa::path(
+    get,
+    path = "/v1/operator/members/{member}/viewing",
+    tag = "operator",
+    params(MemberPath, PageQuery),
+    security(("operator" = [])),
+    responses(
+        (status = 200, body = ViewingAnswer),
+        (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn viewing(
+    State(state): State<Arc<AppState>>,
+    _: OperatorCaller,
+    Path(MemberPath { member }): Path<MemberPath>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<ViewingAnswer>, Problem> {
+    let limit = page.limit()?;
+    let mut viewed = state.viewing.read(&member.0, page.after, usize::MAX).await?;
+    // The version is an upload's, so a page is never cut inside of one.
+    let last = viewed.get(limit - 1).map(|event| event.version);
+    let end = last.map_or(viewed.len(), |last| viewed.partition_point(|e| e.version <= last));
+    let next = last.filter(|_| end < viewed.len());
+    viewed.truncate(end);
+    Ok(Json(ViewingAnswer { events: viewed.into_iter().map(ViewedEvent::from).collect(), next }))
+}

@@ -1,0 +1,174 @@
+//! The service API: a service of the customer acts for a member and supplies the facts.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use domain::member::{Command, Outcome};
+use domain::{KeyThumbprint, Member, MemberFacts, MemberId, TitleFacts, TitleId};
+use drm::jwk::Jwk;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::caller::ServiceCaller;
+use crate::extract::{self, Path, RequiredKey};
+use crate::ledger::{self, Accepted, title_facts};
+use crate::offline;
+use crate::problem::{Problem, ProblemDocument};
+use crate::routes::{check_in, devices};
+use crate::state::AppState;
+use crate::wire::command::{
+    Command as AskedCommand, CommandsAnswer, CommandsBody, HeldOutcome, Outcome as ToldOutcome,
+};
+use crate::wire::license::how;
+use crate::wire::scalar::{Key, License, Member as MemberRef};
+
+const COMMANDS_MAX: usize = 50;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct MemberPath {
+    pub(crate) member: MemberRef,
+}
+
+/// Decides a list of commands for one member, together or not at all.
+#[utoipa::path(
+    post,
+    path = "/v1/service/members/{member}/commands",
+    tag = "service",
+    params(MemberPath, ("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries")),
+    request_body = CommandsBody,
+    security(("service" = [])),
+    responses(
+        (status = 200, body = CommandsAnswer),
+        (status = 403, description = "Refused: one refusal for the list, or the role is missing", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn commands(
+    State(state): State<Arc<AppState>>,
+    _: ServiceCaller,
+    RequiredKey(key): RequiredKey,
+    Path(MemberPath { member }): Path<MemberPath>,
+    extract::Json(body): extract::Json<CommandsBody>,
+) -> Result<Json<CommandsAnswer>, Problem> {
+    if !(1..=COMMANDS_MAX).contains(&body.commands.len()) {
+        let message = format!("send 1 to {COMMANDS_MAX} commands, not {}", body.commands.len());
+        return Err(Problem::invalid("commands", message));
+    }
+    let facts = MemberFacts::from(body.facts);
+    let (_, known) = state.engine.member(&member.0).await?;
+    let reading = Reading { state: &state, member: &known, facts: &facts };
+    let mut commands = Vec::with_capacity(body.commands.len());
+    let mut renews = Vec::with_capacity(body.commands.len());
+    for (position, command) in body.commands.into_iter().enumerate() {
+        renews.push(matches!(command, AskedCommand::Renew { .. }));
+        commands.push(reading.command(position, command)?);
+    }
+    let accepted = ledger::decide(&state, &member.0, &facts, Some(key), commands).await?;
+    let mut outcomes = Vec::with_capacity(accepted.outcomes.len());
+    for (outcome, renew) in accepted.outcomes.iter().zip(renews) {
+        outcomes.push(told(&state, &member.0, &facts, &accepted, outcome, renew).await?);
+    }
+    Ok(Json(CommandsAnswer { at: accepted.at().into(), repeated: accepted.repeated, outcomes }))
+}
+
+/// What commands are completed with.
+struct Reading<'a> {
+    state: &'a AppState,
+    member: &'a Member,
+    facts: &'a MemberFacts,
+}
+
+impl Reading<'_> {
+    fn command(&self, position: usize, asked: AskedCommand) -> Result<Command, Problem> {
+        let field = |name: &str| format!("commands[{position}].{name}");
+        Ok(match asked {
+            AskedCommand::Acquire { device, title, title_facts } => Command::Acquire {
+                title_facts: title_facts.map(Into::into).or_else(|| self.title_facts(&title.0)),
+                device: device.0,
+                title: title.0,
+                license: self.state.ids.license(),
+            },
+            AskedCommand::Renew { device, license, term, title_facts } => {
+                let title = self.member.license(&license.0).map(|license| &license.title);
+                let given = title_facts.map(Into::into);
+                let title_facts = given.or_else(|| title.and_then(|id| self.title_facts(id)));
+                Command::Renew { device: device.0, license: license.0, term, title_facts }
+            }
+            AskedCommand::Release { license, device } => {
+                Command::Release { by: device.map(|id| id.0), license: license.0 }
+            }
+            AskedCommand::RegisterDevice { device, name, class, jwk, key_thumbprint } => {
+                Command::RegisterDevice {
+                    device: device.0,
+                    class: class.into(),
+                    key: thumbprint(&field("jwk"), jwk.as_ref(), key_thumbprint)?,
+                    name: devices::name(&field("name"), name)?,
+                }
+            }
+            AskedCommand::RemoveDevice { device } => Command::RemoveDevice { device: device.0 },
+            AskedCommand::CheckIn { device, holdings } => Command::CheckIn {
+                device: device.0,
+                holdings: check_in::holdings(&field("holdings"), holdings)?,
+            },
+        })
+    }
+
+    fn title_facts(&self, title: &TitleId) -> Option<TitleFacts> {
+        let territory = self.facts.territory.as_ref();
+        title_facts(&self.state.catalogue.load(), title, territory, self.state.now())
+    }
+}
+
+fn thumbprint(
+    field: &str,
+    jwk: Option<&Jwk>,
+    given: Option<Key>,
+) -> Result<KeyThumbprint, Problem> {
+    match (jwk, given) {
+        (Some(jwk), None) => devices::thumbprint(field, jwk),
+        (None, Some(Key { 0: thumbprint })) => Ok(thumbprint),
+        _ => Err(Problem::invalid(field, "give one of `jwk` and `key_thumbprint`")),
+    }
+}
+
+async fn told(
+    state: &AppState,
+    member: &MemberId,
+    facts: &MemberFacts,
+    accepted: &Accepted,
+    outcome: &Outcome,
+    renew: bool,
+) -> Result<ToldOutcome, Problem> {
+    Ok(match outcome {
+        Outcome::Held { license, term, how: held } => {
+            let luggage = offline::pack(state, member, facts, accepted, license, None).await?;
+            let held = HeldOutcome {
+                license: license.into(),
+                term: *term,
+                outcome: how(*held),
+                lease: luggage.lease,
+                grant: luggage.grant,
+            };
+            if renew { ToldOutcome::Renew(held) } else { ToldOutcome::Acquire(held) }
+        }
+        Outcome::Released { license, already } => {
+            ToldOutcome::Release { license: license.into(), already: *already }
+        }
+        Outcome::DeviceRegistered { device, already } => {
+            ToldOutcome::RegisterDevice { device: device.into(), already: *already }
+        }
+        Outcome::DeviceRemoved { device, closed } => ToldOutcome::RemoveDevice {
+            device: device.into(),
+            closed: closed.iter().map(License::from).collect(),
+        },
+        Outcome::CheckedIn(checked_in) => {
+            ToldOutcome::CheckIn(check_in::answer(state, member, accepted, checked_in)?)
+        }
+        Outcome::PlaysRecorded { .. } | Outcome::DrmFailureRecorded { .. } => {
+            return Err(ledger::unexpected());
+        }
+    })
+}

@@ -1,0 +1,199 @@
+//! What a customer's service asks for a member, and what it is answered.
+
+use std::sync::Arc;
+
+use domain::{MemberFacts as DomainMemberFacts, TitleFacts as DomainTitleFacts};
+use drm::jwk::Jwk;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::wire::device::{Class, Holding};
+use crate::wire::scalar::{
+    Device, Instant, Key, Level, License, Partner, PlanName, Profile, Series, TagName,
+    TerritoryName, Title,
+};
+
+/// Decided together: each as if those before it had happened, and all of them or none.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommandsBody {
+    #[serde(default)]
+    pub facts: MemberFacts,
+    #[schema(min_items = 1, max_items = 50)]
+    pub commands: Vec<Command>,
+}
+
+/// What is known of the member and of who asks. A fact that is absent is absent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MemberFacts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub territory: Option<TerritoryName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_level: Option<Level>,
+}
+
+impl From<MemberFacts> for DomainMemberFacts {
+    fn from(facts: MemberFacts) -> Self {
+        let MemberFacts { profile, plan, territory, security_level } = facts;
+        Self {
+            profile: profile.map(|id| id.0),
+            plan: plan.map(|id| id.0),
+            territory: territory.map(|id| id.0),
+            security_level: security_level.map(|id| id.0),
+        }
+    }
+}
+
+impl From<&DomainMemberFacts> for MemberFacts {
+    fn from(facts: &DomainMemberFacts) -> Self {
+        let DomainMemberFacts { profile, plan, territory, security_level } = facts;
+        Self {
+            profile: profile.as_ref().map(Profile::from),
+            plan: plan.as_ref().map(PlanName::from),
+            territory: territory.as_ref().map(TerritoryName::from),
+            security_level: security_level.as_ref().map(Level::from),
+        }
+    }
+}
+
+/// What is known of a title for the territory of the request.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TitleFacts {
+    pub partner: Partner,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
+    #[serde(default)]
+    pub tags: Vec<TagName>,
+    pub downloadable: bool,
+    /// Whether the title is offered at all in the territory of the request.
+    #[serde(default = "yes")]
+    pub offered: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_from: Option<Instant>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_until: Option<Instant>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl From<TitleFacts> for DomainTitleFacts {
+    fn from(facts: TitleFacts) -> Self {
+        Self {
+            partner: facts.partner.0,
+            series: facts.series.map(|id| id.0),
+            tags: facts.tags.into_iter().map(|tag| tag.0).collect::<Arc<[_]>>(),
+            downloadable: facts.downloadable,
+            offered: facts.offered,
+            available_from: facts.available_from.map(|at| at.0),
+            available_until: facts.available_until.map(|at| at.0),
+        }
+    }
+}
+
+impl From<&DomainTitleFacts> for TitleFacts {
+    fn from(facts: &DomainTitleFacts) -> Self {
+        Self {
+            partner: (&facts.partner).into(),
+            series: facts.series.as_ref().map(Series::from),
+            tags: facts.tags.iter().map(TagName::from).collect(),
+            downloadable: facts.downloadable,
+            offered: facts.offered,
+            available_from: facts.available_from.map(Instant),
+            available_until: facts.available_until.map(Instant),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Command {
+    Acquire {
+        device: Device,
+        title: Title,
+        /// Instead of the catalogue's.
+        title_facts: Option<TitleFacts>,
+    },
+    Renew {
+        device: Device,
+        license: License,
+        /// The term that the caller knows.
+        term: u32,
+        /// Instead of the catalogue's.
+        title_facts: Option<TitleFacts>,
+    },
+    Release {
+        license: License,
+        /// The device that releases; absent: the service does.
+        device: Option<Device>,
+    },
+    RegisterDevice {
+        device: Device,
+        name: String,
+        class: Class,
+        /// The public key, or else its thumbprint.
+        #[schema(value_type = Option<Object>)]
+        jwk: Option<Jwk>,
+        /// RFC 7638, base64url.
+        key_thumbprint: Option<Key>,
+    },
+    RemoveDevice {
+        device: Device,
+    },
+    CheckIn {
+        device: Device,
+        holdings: Vec<Holding>,
+    },
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CommandsAnswer {
+    pub at: Instant,
+    /// This answers a retry: decided before, counted once.
+    pub repeated: bool,
+    /// One for each command, in their order.
+    pub outcomes: Vec<Outcome>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    Acquire(HeldOutcome),
+    Renew(HeldOutcome),
+    /// `already`: it was closed before, or never known here.
+    Release {
+        license: License,
+        already: bool,
+    },
+    /// `already`: the same key was registered, and nothing changed.
+    RegisterDevice {
+        device: Device,
+        already: bool,
+    },
+    RemoveDevice {
+        device: Device,
+        closed: Vec<License>,
+    },
+    CheckIn(crate::wire::device::CheckInAnswer),
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HeldOutcome {
+    pub license: License,
+    pub term: u32,
+    /// `acquired`, `reissued` or `renewed`.
+    pub outcome: &'static str,
+    /// Signed (compact JWS); only while the license is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// For the DRM endpoint; only while the license is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+}

@@ -1,0 +1,217 @@
+//! A refusal, explained: everything that stands in the way, and what helps.
+
+use domain::Timestamp;
+use domain::member::{
+    CapFinding as DomainCap, CapState as DomainCapState, Contributor as DomainContributor,
+    Finding as DomainFinding, Refused, Remedy as DomainRemedy, RemedyAction,
+};
+use domain::policy::{Counts, ScopeKey};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::wire::scalar::{Device, Instant, License, Policy, Rule, Title};
+use crate::words::{self, Names};
+
+/// A business "no", with everything that stands in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Refusal {
+    pub at: Instant,
+    /// The version of the policy under which this is true.
+    pub policy: Policy,
+    /// The first instant at which the whole request passes, nothing else happening, if there is
+    /// one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Instant>,
+    pub findings: Vec<Finding>,
+    /// Each is a complete set of actions after which the request passes.
+    pub remedies: Vec<Remedy>,
+}
+
+/// One thing that stands in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Finding {
+    /// Position in the request's list of commands.
+    pub command: u16,
+    /// Stable; never changes meaning.
+    pub code: &'static str,
+    /// The gate or cap of the policy; absent for what the ledger itself demands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    /// In plain words, for the member.
+    pub message: String,
+    /// The first instant at which this alone no longer stands in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frees_at: Option<Instant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap: Option<CapFinding>,
+}
+
+/// What a cap counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct CapFinding {
+    /// `active_licenses`, `devices_holding`, `acquisitions`, `renewals` or
+    /// `acquisitions_and_renewals`.
+    pub counts: &'static str,
+    /// What splits the count, beside the member.
+    pub per: Vec<&'static str>,
+    pub limit: u32,
+    /// As counted before the command.
+    pub used: u32,
+    /// Absent: what is true now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// What used the cap up, oldest first.
+    pub contributors: Vec<Contributor>,
+}
+
+/// The half-open stretch of time that was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Window {
+    pub from: Instant,
+    pub to: Instant,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Contributor {
+    pub at: Instant,
+    pub license: License,
+    pub title: Title,
+    pub device: Device,
+    /// When it stops counting; absent: not by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frees_at: Option<Instant>,
+    /// Not recorded: this earlier command of the same list would add it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_list: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Remedy {
+    pub message: String,
+    pub actions: Vec<Action>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub(crate) enum Action {
+    Release { license: License, device: Device, title: Title },
+}
+
+/// How a cap stands for a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct CapState {
+    pub rule: Rule,
+    pub counts: &'static str,
+    pub per: Vec<&'static str>,
+    pub limit: u32,
+    pub used: u32,
+    pub remaining: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// When the next unit frees, if any is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frees_at: Option<Instant>,
+}
+
+impl Refusal {
+    pub(crate) fn new(refused: &Refused, at: Timestamp, names: Names<'_>) -> Self {
+        let commands = &refused.commands;
+        Self {
+            at: at.into(),
+            policy: (&refused.policy).into(),
+            retry_at: refused.retry_at.map(Instant),
+            findings: refused
+                .findings
+                .iter()
+                .map(|finding| {
+                    let command = commands.get(usize::from(finding.command));
+                    Finding::new(finding, words::finding(finding, command, names))
+                })
+                .collect(),
+            remedies: refused.remedies.iter().map(|remedy| Remedy::new(remedy, names)).collect(),
+        }
+    }
+}
+
+impl Finding {
+    fn new(finding: &DomainFinding, message: String) -> Self {
+        let DomainFinding { command, code, rule, cap, frees_at } = finding;
+        Self {
+            command: *command,
+            code: code.name(),
+            rule: rule.as_ref().map(Rule::from),
+            message,
+            frees_at: frees_at.map(Instant),
+            cap: cap.as_ref().map(CapFinding::new),
+        }
+    }
+}
+
+impl CapFinding {
+    fn new(cap: &DomainCap) -> Self {
+        let DomainCap { counts, per, limit, used, window, contributors } = cap;
+        Self {
+            counts: counts.name(),
+            per: scope(per),
+            limit: *limit,
+            used: *used,
+            window: self::window(*window),
+            contributors: contributors.iter().map(Contributor::new).collect(),
+        }
+    }
+}
+
+impl Contributor {
+    fn new(contributor: &DomainContributor) -> Self {
+        let DomainContributor { at, license, title, device, frees_at, in_list } = contributor;
+        Self {
+            at: (*at).into(),
+            license: license.into(),
+            title: title.into(),
+            device: device.into(),
+            frees_at: frees_at.map(Instant),
+            in_list: *in_list,
+        }
+    }
+}
+
+impl Remedy {
+    fn new(remedy: &DomainRemedy, names: Names<'_>) -> Self {
+        let action = |action: &RemedyAction| match action {
+            RemedyAction::Release { license, device, title } => Action::Release {
+                license: license.into(),
+                device: device.into(),
+                title: title.into(),
+            },
+        };
+        Self {
+            message: words::remedy(remedy, names),
+            actions: remedy.actions.iter().map(action).collect(),
+        }
+    }
+}
+
+impl CapState {
+    pub(crate) fn new(state: &DomainCapState) -> Self {
+        let DomainCapState { rule, counts, per, limit, used, window, frees_at } = state;
+        let counts: &Counts = counts;
+        Self {
+            rule: rule.into(),
+            counts: counts.name(),
+            per: scope(per),
+            limit: *limit,
+            used: *used,
+            remaining: limit.saturating_sub(*used),
+            window: self::window(*window),
+            frees_at: frees_at.map(Instant),
+        }
+    }
+}
+
+fn scope(per: &[ScopeKey]) -> Vec<&'static str> {
+    per.iter().map(|key| key.name()).collect()
+}
+
+fn window(window: Option<(Timestamp, Timestamp)>) -> Option<Window> {
+    window.map(|(from, to)| Window { from: from.into(), to: to.into() })
+}

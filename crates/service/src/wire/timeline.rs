@@ -1,0 +1,448 @@
+//! What operators see: everything that happened to a member, and where it left the member.
+
+use domain::member::{
+    Command as DomainCommand, Event, EventBody as DomainBody, License as DomainLicense,
+    Term as DomainTerm,
+};
+use domain::{Facts as DomainFacts, LicenseId, Member, MemberId, Timestamp};
+use engine::viewing::Viewed;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::wire::command::{MemberFacts, TitleFacts};
+use crate::wire::device::{Class, DeviceEntry};
+use crate::wire::license::License;
+use crate::wire::refusal::Refusal;
+use crate::wire::scalar::{
+    Device, Instant, Key, License as LicenseRef, Member as MemberRef, Policy, Rule, Title,
+};
+use crate::words::Names;
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimelineAnswer {
+    pub events: Vec<TimelineEvent>,
+    /// Ask again with `after` set to this, when it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimelineEvent {
+    /// Its position in the member's history, from 1.
+    pub version: u64,
+    pub at: Instant,
+    /// Of the request that it follows from, when it had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// Position in that request's list of commands.
+    pub command: u16,
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum EventBody {
+    DeviceRegistered {
+        device: Device,
+        class: Class,
+        key: Key,
+        name: String,
+    },
+    DeviceRemoved {
+        device: Device,
+    },
+    Acquired {
+        license: LicenseRef,
+        device: Device,
+        title: Title,
+        term: Term,
+        /// This device's ended license for the title, closed by acquiring anew.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replaces: Option<LicenseRef>,
+        /// The caps it was counted under.
+        caps: Vec<Rule>,
+        policy: Policy,
+        facts: Facts,
+    },
+    Reissued {
+        license: LicenseRef,
+        term: u32,
+        policy: Policy,
+        facts: Facts,
+    },
+    Renewed {
+        license: LicenseRef,
+        term: Term,
+        caps: Vec<Rule>,
+        policy: Policy,
+        facts: Facts,
+    },
+    Released {
+        license: LicenseRef,
+        /// Absent: a service did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<Device>,
+        /// What the acquisition had counted was given back.
+        returned: bool,
+    },
+    NeverStarted {
+        license: LicenseRef,
+    },
+    CheckedIn {
+        device: Device,
+        moved: Vec<Moved>,
+        facts: MemberFacts,
+        policy: Policy,
+    },
+    PlaysRecorded {
+        device: Device,
+        /// First and last, inclusive.
+        sequences: Vec<(u64, u64)>,
+        plays: Vec<Play>,
+    },
+    DrmFailed {
+        license: LicenseRef,
+        term: u32,
+    },
+    Refused {
+        commands: Vec<Asked>,
+        facts: MemberFacts,
+        refusal: Refusal,
+    },
+}
+
+/// Everything that a policy could ask about, as it was when this was decided.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Facts {
+    #[serde(flatten)]
+    pub member: MemberFacts,
+    pub class: Class,
+    pub title: TitleFacts,
+}
+
+/// What was promised for one term.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Term {
+    pub number: u32,
+    pub started_at: Instant,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_by: Option<Instant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finish_within_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check_in_within_ms: Option<i64>,
+    pub grace_ms: i64,
+    pub running_play_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Instant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hard_end: Option<Instant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renew_before_end_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renew_after_end_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renewals_max: Option<u32>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Moved {
+    pub license: LicenseRef,
+    pub term: u32,
+    pub check_in_by: Instant,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Play {
+    pub sequence: u64,
+    pub license: LicenseRef,
+    pub term: u32,
+    /// Corrected for the device's clock.
+    pub occurred_at: Instant,
+    /// By the device's own clock.
+    pub device_at: Instant,
+}
+
+/// A command that was refused.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Asked {
+    #[serde(rename = "do")]
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<LicenseRef>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub term: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Title>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title_facts: Option<TitleFacts>,
+}
+
+impl TimelineEvent {
+    pub(crate) fn new(version: u64, event: Event, names: Names<'_>) -> Self {
+        let Event { at, cause, body } = event;
+        Self {
+            version,
+            at: at.into(),
+            idempotency_key: cause.idempotency.map(|idempotency| idempotency.key.to_string()),
+            command: cause.command,
+            body: EventBody::new(body, at, names),
+        }
+    }
+}
+
+impl EventBody {
+    fn new(body: DomainBody, at: Timestamp, names: Names<'_>) -> Self {
+        use crate::wire::scalar::Id;
+        let rules = |caps: &[domain::RuleId]| caps.iter().map(Rule::from).collect();
+        match body {
+            DomainBody::DeviceRegistered { device, class, key, name } => Self::DeviceRegistered {
+                device: Id(device),
+                class: class.into(),
+                key: Id(key),
+                name,
+            },
+            DomainBody::DeviceRemoved { device } => Self::DeviceRemoved { device: Id(device) },
+            DomainBody::Acquired(acquired) => Self::Acquired {
+                license: Id(acquired.license),
+                device: Id(acquired.device),
+                title: Id(acquired.title),
+                term: Term::new(&acquired.term),
+                replaces: acquired.replaces.map(Id),
+                caps: rules(&acquired.caps),
+                policy: Id(acquired.policy),
+                facts: Facts::new(&acquired.facts),
+            },
+            DomainBody::Reissued { license, term, facts, policy } => Self::Reissued {
+                license: Id(license),
+                term,
+                policy: Id(policy),
+                facts: Facts::new(&facts),
+            },
+            DomainBody::Renewed(renewed) => Self::Renewed {
+                license: Id(renewed.license),
+                term: Term::new(&renewed.term),
+                caps: rules(&renewed.caps),
+                policy: Id(renewed.policy),
+                facts: Facts::new(&renewed.facts),
+            },
+            DomainBody::Released { license, by, returned } => {
+                Self::Released { license: Id(license), by: by.map(Id), returned }
+            }
+            DomainBody::NeverStarted { license } => Self::NeverStarted { license: Id(license) },
+            DomainBody::CheckedIn { device, moved, facts, policy } => Self::CheckedIn {
+                facts: (&facts).into(),
+                policy: Id(policy),
+                device: Id(device),
+                moved: moved
+                    .into_iter()
+                    .map(|moved| Moved {
+                        license: Id(moved.license),
+                        term: moved.term,
+                        check_in_by: moved.check_in_by.into(),
+                    })
+                    .collect(),
+            },
+            DomainBody::PlaysRecorded { device, sequences, plays } => Self::PlaysRecorded {
+                device: Id(device),
+                sequences,
+                plays: plays.into_iter().map(Play::new).collect(),
+            },
+            DomainBody::DrmFailed { license, term } => {
+                Self::DrmFailed { license: Id(license), term }
+            }
+            DomainBody::Refused(refused) => Self::Refused {
+                commands: refused.commands.iter().map(Asked::new).collect(),
+                facts: (&refused.facts).into(),
+                refusal: Refusal::new(&refused, at, names),
+            },
+        }
+    }
+}
+
+impl Facts {
+    fn new(facts: &DomainFacts) -> Self {
+        let DomainFacts { profile, plan, territory, security_level, class, title } = facts.clone();
+        let member = domain::MemberFacts { profile, plan, territory, security_level };
+        Self { member: (&member).into(), class: class.into(), title: (&title).into() }
+    }
+}
+
+impl Term {
+    fn new(term: &DomainTerm) -> Self {
+        let ms = domain::Duration::as_millis;
+        Self {
+            number: term.number,
+            started_at: term.started_at.into(),
+            start_by: term.start_by.map(Instant),
+            finish_within_ms: term.finish_within.map(ms),
+            check_in_within_ms: term.check_in_within.map(ms),
+            grace_ms: ms(term.grace),
+            running_play_ms: ms(term.running_play),
+            not_before: term.not_before.map(Instant),
+            hard_end: term.hard_end.map(Instant),
+            renew_before_end_ms: term.renew_before_end.map(ms),
+            renew_after_end_ms: term.renew_after_end.map(ms),
+            renewals_max: term.renewals_max,
+        }
+    }
+}
+
+impl Play {
+    fn new(play: domain::member::Play) -> Self {
+        use crate::wire::scalar::Id;
+        Self {
+            sequence: play.sequence,
+            license: Id(play.license),
+            term: play.term,
+            occurred_at: play.occurred_at.into(),
+            device_at: play.device_at.into(),
+        }
+    }
+}
+
+impl Asked {
+    fn new(command: &DomainCommand) -> Self {
+        let asked = |kind, device: Option<&domain::DeviceId>| Self {
+            kind,
+            device: device.map(Device::from),
+            ..Self::default()
+        };
+        let facts = |facts: &Option<domain::TitleFacts>| facts.as_ref().map(TitleFacts::from);
+        match command {
+            DomainCommand::RegisterDevice { device, .. } => asked("register_device", Some(device)),
+            DomainCommand::RemoveDevice { device } => asked("remove_device", Some(device)),
+            DomainCommand::Acquire { device, title, title_facts, .. } => Self {
+                title: Some(title.into()),
+                title_facts: facts(title_facts),
+                ..asked("acquire", Some(device))
+            },
+            DomainCommand::Renew { device, license, term, title_facts } => Self {
+                license: Some(license.into()),
+                term: Some(*term),
+                title_facts: facts(title_facts),
+                ..asked("renew", Some(device))
+            },
+            DomainCommand::Release { by, license } => {
+                Self { license: Some(license.into()), ..asked("release", by.as_ref()) }
+            }
+            DomainCommand::CheckIn { device, .. } => asked("check_in", Some(device)),
+            DomainCommand::RecordPlays { device, .. } => asked("record_plays", Some(device)),
+            DomainCommand::DrmFailed { license, term } => Self {
+                license: Some(license.into()),
+                term: Some(*term),
+                ..asked("drm_failed", None)
+            },
+        }
+    }
+}
+
+/// A member as of now.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MemberAnswer {
+    pub member: MemberRef,
+    /// How many events there are.
+    pub version: u64,
+    /// Of the last event.
+    pub last_at: Instant,
+    pub devices: Vec<DeviceEntry>,
+    /// Those that count, or could count again.
+    pub licenses: Vec<LicenseState>,
+    /// Closed, or over for good.
+    pub past: Vec<LicenseState>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LicenseState {
+    #[serde(flatten)]
+    pub license: License,
+    pub acquired_at: Instant,
+    /// How often content keys may have been given.
+    pub deliveries: u32,
+    /// Of the latest term.
+    pub facts: Facts,
+}
+
+impl MemberAnswer {
+    pub(crate) fn new(id: &MemberId, version: u64, member: &Member, at: Timestamp) -> Self {
+        let state = |(id, license): (&LicenseId, &DomainLicense)| LicenseState {
+            license: License::new(id, license, at),
+            acquired_at: license.acquired_at.into(),
+            deliveries: license.deliveries,
+            facts: Facts::new(&license.facts),
+        };
+        let device = |(id, device): (&domain::DeviceId, &domain::member::Device)| {
+            DeviceEntry::new(id, device, licenses_on(member, id, at), false)
+        };
+        Self {
+            member: id.into(),
+            version,
+            last_at: member.last_at.into(),
+            devices: member.devices.iter().map(device).collect(),
+            licenses: member.licenses.iter().map(state).collect(),
+            past: member.past.iter().map(state).collect(),
+        }
+    }
+}
+
+/// How many licenses the device holds.
+pub(crate) fn licenses_on(member: &Member, device: &domain::DeviceId, at: Timestamp) -> usize {
+    member.licenses.values().filter(|license| license.device == *device && license.held(at)).count()
+}
+
+/// Raw session events, as devices told them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ViewingAnswer {
+    pub events: Vec<ViewedEvent>,
+    /// Ask again with `after` set to this, when it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ViewedEvent {
+    /// Of the upload that brought it.
+    pub version: u64,
+    pub device: Device,
+    pub received_at: Instant,
+    pub sequence: u64,
+    pub session: String,
+    pub title: Title,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<LicenseRef>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub term: Option<u32>,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Corrected for the device's clock.
+    pub occurred_at: Instant,
+    /// By the device's own clock.
+    pub device_at: Instant,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position_ms: Option<u64>,
+}
+
+impl From<Viewed> for ViewedEvent {
+    fn from(viewed: Viewed) -> Self {
+        use crate::wire::scalar::Id;
+        let Viewed { version, device, received_at, event } = viewed;
+        let (license, term) = event.license.unzip();
+        Self {
+            version,
+            device: Id(device),
+            received_at: received_at.into(),
+            sequence: event.sequence,
+            session: event.session,
+            title: Id(event.title),
+            license: license.map(Id),
+            term,
+            kind: event.what.name(),
+            occurred_at: event.occurred_at.into(),
+            device_at: event.device_at.into(),
+            position_ms: event.position_ms,
+        }
+    }
+}

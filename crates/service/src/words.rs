@@ -1,0 +1,159 @@
+//! What a member is told, in plain words: the sentences behind the codes.
+//!
+//! The only file with prose for members. A code without a sentence does not compile.
+
+use domain::member::{
+    CapFinding, ClosedWhy, Code, Command, Finding, License, Member, Remedy, RemedyAction,
+};
+use domain::policy::{Counts, ScopeKey};
+use domain::{DeviceId, Timestamp, TitleId};
+use playback::Catalogue;
+
+/// Where ids get the names that people gave to things.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub catalogue: &'a Catalogue,
+    pub member: &'a Member,
+}
+
+impl<'a> Names<'a> {
+    fn title(&self, id: &'a TitleId) -> &'a str {
+        self.catalogue.title(id).map_or(id.as_str(), |title| &title.name)
+    }
+
+    fn device(&self, id: &'a DeviceId) -> &'a str {
+        let name = self.member.devices.get(id).map(|device| device.name.as_str());
+        name.filter(|name| !name.is_empty()).unwrap_or(id.as_str())
+    }
+}
+
+/// Why one command does not pass.
+pub(crate) fn finding(finding: &Finding, command: Option<&Command>, names: Names<'_>) -> String {
+    let fixed = match finding.code {
+        Code::DeviceUnknown => "This device is not registered.",
+        Code::DeviceRemoved => {
+            "This device was removed from the account. Register it again to use it."
+        }
+        Code::DeviceKeyMismatch => "Another device is registered under this id.",
+        Code::LicenseUnknown => "This download is not known.",
+        Code::LicenseClosed => "This download was given back.",
+        Code::LicenseOfOtherDevice => "This download belongs to another device.",
+        Code::TermUnknown => "The app names a renewal that has not happened.",
+        Code::TitleUnknown => "This title is not in the catalogue.",
+        Code::RenewalTooEarly => "It is too early to renew this download.",
+        Code::RenewalTooLate => "It is too late to renew this download. Download the title again.",
+        Code::RenewalsExhausted => "This download was renewed as often as it may be.",
+        Code::TermOverAtBirth => "The title leaves before the download could be played.",
+        Code::TitleNotOffered => "This title is not offered where you are.",
+        Code::TitleNotYetAvailable => "This title is not available yet.",
+        Code::TitleNoLongerAvailable => "This title is no longer available.",
+        Code::TitleNotDownloadable => "This title cannot be downloaded. You can stream it.",
+        Code::PlanNotAllowed => "Your plan does not include this download.",
+        Code::TerritoryNotAllowed => "This title cannot be downloaded where you are.",
+        Code::DeviceClassNotAllowed => "This title cannot be downloaded to this kind of device.",
+        Code::CapReached => {
+            let cap = finding.cap.as_ref();
+            return cap.map_or_else(
+                || "A limit on downloads is reached.".to_owned(),
+                |cap| cap_reached(cap, command, names),
+            );
+        }
+    };
+    fixed.to_owned()
+}
+
+fn cap_reached(cap: &CapFinding, command: Option<&Command>, names: Names<'_>) -> String {
+    let CapFinding { counts, per, limit, used, .. } = cap;
+    let of = scope(per, command, names);
+    if *limit == 0 {
+        return match counts {
+            Counts::ActiveLicenses | Counts::DevicesHolding => {
+                format!("Your plan has no downloads{of}.")
+            }
+            Counts::Events { acquisitions: false, .. } => format!("No renewals are allowed{of}."),
+            Counts::Events { .. } => format!("No new downloads are allowed{of}."),
+        };
+    }
+    let within = if cap.window.is_some() { " in this period" } else { "" };
+    match counts {
+        Counts::DevicesHolding => {
+            let devices = number(*used, "device", "devices");
+            format!("Downloads are already on {devices}{of}, and {limit} may have them.")
+        }
+        Counts::ActiveLicenses => {
+            let downloads = number(*used, "download", "downloads");
+            format!("You keep {downloads}{of}, and the limit is {limit}.")
+        }
+        Counts::Events { acquisitions, renewals } => {
+            let what = match (acquisitions, renewals) {
+                (true, true) => "downloads and renewals",
+                (false, true) => "renewals",
+                _ => "downloads",
+            };
+            format!("{used} of {limit} {what}{of}{within} are used.")
+        }
+    }
+}
+
+/// ` on “Ana's phone”`, ` of “Harbour Lights”`: what splits the count.
+fn scope(per: &[ScopeKey], command: Option<&Command>, names: Names<'_>) -> String {
+    let (device, title) = match command {
+        Some(Command::Acquire { device, title, .. }) => (Some(device), Some(title)),
+        Some(Command::Renew { device, license, .. }) => {
+            (Some(device), names.member.license(license).map(|license| &license.title))
+        }
+        _ => (None, None),
+    };
+    let quoted = |preposition: &str, name: Option<&str>, otherwise: &str| match name {
+        Some(name) => format!(" {preposition} “{name}”"),
+        None => format!(" {preposition} {otherwise}"),
+    };
+    let words = per.iter().map(|key| match key {
+        ScopeKey::Profile => " on this profile".to_owned(),
+        ScopeKey::Device => quoted("on", device.map(|id| names.device(id)), "this device"),
+        ScopeKey::DeviceClass => " on devices of this kind".to_owned(),
+        ScopeKey::Partner => " from this studio".to_owned(),
+        ScopeKey::Series => " of this series".to_owned(),
+        ScopeKey::Title => quoted("of", title.map(|id| names.title(id)), "this title"),
+    });
+    words.collect()
+}
+
+fn number(n: u32, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// What helps, as the text of a button.
+pub(crate) fn remedy(remedy: &Remedy, names: Names<'_>) -> String {
+    let mut actions =
+        remedy.actions.iter().map(|RemedyAction::Release { device, title, .. }| {
+            format!("“{}” from “{}”", names.title(title), names.device(device))
+        });
+    match (actions.next(), actions.len()) {
+        (Some(first), 0) => format!("Remove {first}"),
+        (Some(first), more) => {
+            format!("Remove {first} and {}", number(count(more), "more", "more"))
+        }
+        (None, _) => "Try again".to_owned(),
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// How a license stands, in a sentence.
+pub(crate) fn status(license: &License, at: Timestamp) -> &'static str {
+    match license.closed.map(|closed| closed.why) {
+        Some(ClosedWhy::Released) => "This download was given back.",
+        Some(ClosedWhy::NeverStarted) => "This download was never started in time.",
+        Some(ClosedWhy::Replaced) => "This title was downloaded anew.",
+        Some(ClosedWhy::DeviceRemoved) => "The device was removed from the account.",
+        None if license.held(at) && license.term().first_play.is_some() => "Ready to play on.",
+        None if license.held(at) => "Ready to play.",
+        None => "The time of this download is over.",
+    }
+}
+
+#[cfg(test)]
+mod tests;

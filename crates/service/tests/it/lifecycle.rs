@@ -1,0 +1,92 @@
+//! Starting, stopping, and being asked too much.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::world::{SERVICE_KEY, Setup, World};
+
+#[test]
+fn a_member_is_the_same_after_a_restart() {
+    let mut world = World::new();
+    let id = world.signed_in("ana", "standard", "phone").download("film");
+    let before = world.call("GET", "/v1/operator/members/ana").token(&world.operator()).send();
+    let timeline = world.timeline("ana");
+    world.restart();
+    let after = world.call("GET", "/v1/operator/members/ana").token(&world.operator()).send();
+    assert_eq!(after.json, before.json);
+    assert_eq!(world.timeline("ana"), timeline);
+    assert_eq!(after.json["licenses"][0]["id"], id);
+}
+
+/// Load shedding before collapse: 503 with `Retry-After`, and nothing recorded.
+#[test]
+fn more_than_can_be_answered_is_turned_away_at_the_door() {
+    let world = World::with(Setup { in_flight_max: 0, ..Setup::default() });
+    let ana = world.stranger_with_device("ana", "standard", "phone");
+    let answer = ana.register();
+    assert_eq!((answer.status, answer.code()), (503, "overloaded"), "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let metrics = world.call("GET", "/metrics").send().text;
+    assert!(!metrics.contains("carnet_engine_overloaded 0"), "{metrics}");
+    // Streaming goes on when the ledger is down.
+    let path = "/v1/titles/film/playback-context?intent=stream&device=phone";
+    let context = ana.call("GET", path).send();
+    assert_eq!(context.status, 200);
+    let grant = context.json["grant"].as_str().unwrap();
+    let kid = crate::world::kid_base64url(crate::world::VIDEO_KID);
+    let license =
+        world.call("POST", "/v1/drm/clear-key").token(grant).json(&json!({ "kids": [kid] }));
+    assert_eq!(license.send().status, 200);
+    let ready = world.call("GET", "/readyz").send();
+    assert_eq!((ready.status, &ready.json["checks"][0]["ok"]), (503, &json!(false)));
+}
+
+/// "A wall clock that jumps is reported (log, metric); a decision never goes back in time."
+#[test]
+fn a_clock_that_jumps_back_is_reported_and_decisions_do_not_follow_it() {
+    let world = World::new();
+    world.signed_in("ana", "standard", "phone");
+    let registered_at = world.now().to_string();
+    world.pass_ms(-60 * 60 * 1_000);
+    let body = json!({
+        "facts": { "plan": "standard", "territory": "DE" },
+        "commands": [{ "do": "acquire", "device": "phone", "title": "film" }],
+    });
+    let call = world.call("POST", "/v1/service/members/ana/commands").token(SERVICE_KEY);
+    let answer = call.key("k").json(&body).send();
+    assert_eq!(answer.json["at"], registered_at, "{answer:?}");
+    let metrics = world.call("GET", "/metrics").send().text;
+    assert!(metrics.lines().any(|line| line == "carnet_clock_behind_total 1"), "{metrics}");
+}
+
+#[test]
+fn a_catalogue_is_swapped_while_requests_go_on() {
+    let world = World::new();
+    let ana = world.signed_in("ana", "standard", "phone");
+    let id = ana.download("film");
+    let line = r#"{"id":"new","partner":"p","downloadable":true,"availability":[{"territories":["*"]}],"name":"New","runtime_seconds":1,"manifests":{"dash":"/m.mpd"},"key_ids":{"video":"00112233445566778899aabbccddeeff"}}"#;
+    let catalogue = playback::Catalogue::read("new.jsonl", line.as_bytes()).unwrap();
+    world.state().catalogue.store(std::sync::Arc::new(catalogue));
+    let listed = ana.call("GET", "/v1/catalogue").send();
+    assert_eq!(listed.json["titles"].as_array().unwrap().len(), 1);
+    assert_eq!(ana.acquire("film-2", "k").code(), "title_unknown");
+    assert_eq!(ana.renew(&id, 1, "k-2").code(), "title_unknown");
+    // What is held stays held.
+    assert_eq!(ana.status(&id).json["status"], "ready");
+    assert_eq!(ana.acquire("new", "k-3").status, 201);
+}
+
+#[test]
+fn a_request_that_never_comes_whole_is_answered_all_the_same() {
+    let request_timeout = Duration::from_millis(200);
+    let world = World::with(Setup { request_timeout, ..Setup::default() });
+    let mut stream = TcpStream::connect(&world.address).unwrap();
+    let head = "POST /v1/licenses HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\n{";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 503");
+}

@@ -1,0 +1,114 @@
+//! A service of the customer acts for a member and supplies the facts.
+
+use serde_json::{Value, json};
+
+use crate::world::{Answer, DAY_MS, SERVICE_KEY, World, claims};
+
+fn send(world: &World, key: &str, facts: &Value, commands: &Value) -> Answer {
+    let body = json!({ "facts": facts, "commands": commands });
+    let call = world.call("POST", "/v1/service/members/ana/commands").token(SERVICE_KEY);
+    call.key(key).json(&body).send()
+}
+
+fn register() -> Value {
+    json!({ "do": "register_device", "device": "phone", "name": "Phone", "class": "phone", "key_thumbprint": "thumb" })
+}
+
+#[test]
+fn a_list_is_decided_together_and_answers_one_outcome_each() {
+    let world = World::new();
+    let facts = json!({ "plan": "standard", "territory": "DE", "profile": "kid" });
+    let commands = json!([
+        register(),
+        { "do": "acquire", "device": "phone", "title": "film" },
+        { "do": "acquire", "device": "phone", "title": "film" },
+        { "do": "check_in", "device": "phone", "holdings": [] },
+        { "do": "release", "license": "lic_none" },
+    ]);
+    let answer = send(&world, "list", &facts, &commands);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let outcomes = answer.json["outcomes"].as_array().unwrap();
+    assert_eq!(
+        outcomes[0],
+        json!({ "do": "register_device", "device": "phone", "already": false })
+    );
+    assert_eq!(
+        (&outcomes[1]["do"], &outcomes[1]["outcome"]),
+        (&json!("acquire"), &json!("acquired"))
+    );
+    assert_eq!(outcomes[2]["outcome"], "reissued", "as if those before it had happened");
+    assert_eq!(outcomes[2]["license"], outcomes[1]["license"]);
+    assert_eq!(claims(&outcomes[1]["lease"])["license"], outcomes[1]["license"]);
+    assert!(outcomes[1]["grant"].is_string());
+    assert_eq!(outcomes[3]["leases"][0]["license"], outcomes[1]["license"]);
+    assert_eq!(outcomes[4], json!({ "do": "release", "license": "lic_none", "already": true }));
+    let acquired = &world.timeline("ana")[1];
+    assert_eq!(acquired["facts"]["profile"], "kid");
+    assert_eq!((&acquired["command"], &acquired["idempotency_key"]), (&json!(1), &json!("list")));
+
+    let again = send(&world, "list", &json!({ "plan": "premium" }), &commands);
+    assert_eq!((again.status, &again.json["repeated"]), (200, &json!(true)), "{again:?}");
+    assert_eq!(again.json["outcomes"][1]["license"], outcomes[1]["license"]);
+    let other = send(&world, "list", &facts, &json!([register()]));
+    assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"));
+}
+
+#[test]
+fn title_facts_of_the_caller_stand_for_the_catalogues() {
+    let world = World::new();
+    let facts = json!({ "plan": "standard" });
+    let title_facts = json!({
+        "partner": "borders", "series": "s", "tags": ["kids"], "downloadable": true,
+        "available_until": "2026-03-05T00:00:00Z",
+    });
+    let acquire = |facts: &Value| json!({ "do": "acquire", "device": "phone", "title": "theirs", "title_facts": facts });
+    let refused = send(&world, "a", &facts, &json!([register(), acquire(&title_facts)]));
+    assert_eq!(refused.findings(), ["territory_not_allowed"], "a fact that is absent is absent");
+    let facts = json!({ "plan": "standard", "territory": "DE" });
+    let answer = send(&world, "b", &facts, &json!([register(), acquire(&title_facts)]));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let lease = claims(&answer.json["outcomes"][1]["lease"]);
+    assert_eq!(
+        lease["hard_end"], "2026-03-05T00:00:00.000Z",
+        "all copies end when the title leaves"
+    );
+    assert_eq!(lease["kids"], json!([]), "the catalogue does not know it");
+
+    let id = answer.json["outcomes"][1]["license"].clone();
+    let renew = |facts: &Value| json!([{ "do": "renew", "device": "phone", "license": id, "term": 1, "title_facts": facts }]);
+    assert_eq!(send(&world, "c", &facts, &renew(&Value::Null)).code(), "title_unknown");
+    let longer = json!({ "partner": "borders", "downloadable": true });
+    world.pass_ms(DAY_MS);
+    let renewed = send(&world, "d", &facts, &renew(&longer));
+    assert_eq!(renewed.json["outcomes"][0]["outcome"], "renewed", "{renewed:?}");
+    assert_eq!(renewed.json["outcomes"][0]["do"], "renew");
+    assert!(claims(&renewed.json["outcomes"][0]["lease"]).get("hard_end").is_none());
+
+    let off = json!({ "partner": "p", "downloadable": true, "offered": false });
+    let refused = send(&world, "e", &facts, &json!([acquire(&off)]));
+    assert_eq!(refused.findings(), ["title_not_offered"]);
+}
+
+#[test]
+fn a_service_registers_by_key_releases_by_itself_and_removes() {
+    let world = World::new();
+    let facts = json!({ "plan": "standard", "territory": "DE" });
+    let ana = world.stranger_with_device("ana", "standard", "phone");
+    let by_key = json!([{
+        "do": "register_device", "device": "phone", "name": "Phone", "class": "phone", "jwk": ana.key.jwk(),
+    }]);
+    assert_eq!(send(&world, "a", &facts, &by_key).status, 200);
+    assert_eq!(ana.register().status, 200, "the device's own word is the same");
+    let id = ana.download("film");
+    let released = send(&world, "b", &facts, &json!([{ "do": "release", "license": id }]));
+    assert_eq!(released.json["outcomes"][0]["already"], false);
+    assert!(world.timeline("ana").last().unwrap().get("by").is_none(), "a service did");
+    let removed = send(&world, "c", &facts, &json!([{ "do": "remove_device", "device": "phone" }]));
+    assert_eq!(
+        removed.json["outcomes"][0],
+        json!({ "do": "remove_device", "device": "phone", "closed": [] })
+    );
+    let missing = world.call("POST", "/v1/service/members/ana/commands").token(SERVICE_KEY);
+    let missing = missing.json(&json!({ "commands": by_key })).send();
+    assert_eq!(missing.json["errors"][0]["field"], "header.idempotency-key");
+}

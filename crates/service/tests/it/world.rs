@@ -1,0 +1,659 @@
+//! A service, its clients, and the hands of the clock.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use domain::Timestamp;
+use drm::content_keys::{ContentKeys, MasterKey, seal, write_sealed};
+use drm::grant::GrantMemory;
+use drm::jws::{Signer, SigningKey};
+use drm::signing_keys::SigningKeys;
+use engine::viewing::Viewing;
+use engine::{Engine, Policies};
+use playback::{Catalogue, Delivery, DrmSystem};
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use serde_json::{Value, json};
+use service::auth::claims::{ClaimMapping, ClaimPath};
+use service::auth::jwks::KeySource;
+use service::auth::proof::{ProofMode, ProofVerifier};
+use service::auth::service_credential::{ApiKeyConfig, ApiKeyHash, ServiceCredentials};
+use service::auth::token::{IssuerConfig, Role, TokenVerifier};
+use service::{AppState, DemoIdp, Ids, Metrics, Settings, Signing, Unfinished};
+use store::EventStore;
+use store_embedded::EmbeddedStore;
+use tokio::sync::oneshot;
+
+pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+pub(crate) const HOUR_MS: i64 = 60 * 60 * 1_000;
+pub(crate) const START: &str = "2026-03-01T12:00:00.000Z";
+pub(crate) const SERVICE_KEY: &str = "carnet_0123456789abcdef0123456789abcdef";
+const AUDIENCE: &str = "carnet";
+const ISSUER: &str = "https://identity.example.com";
+
+const POLICY: &str = r#"
+format = 1
+name = "test"
+effective_from = 2026-01-01T00:00:00Z
+
+[terms]
+start_within = "30d"
+finish_within = "48h"
+check_in_within = "20d"
+grace = "1h"
+running_play = "4h"
+renewals_max = 1
+renew_before_end = "7d"
+renew_after_end = "90d"
+end_with_availability = true
+
+[[gates]]
+id = "plans"
+plans = ["standard", "premium"]
+
+[[gates]]
+id = "downloadable"
+downloadable = true
+
+[[gates]]
+id = "classes"
+device_classes = ["phone", "tablet", "desktop", "web"]
+
+[[caps]]
+id = "devices"
+counts = "devices_holding"
+limit = { standard = 1, premium = 6, otherwise = 1 }
+
+[[caps]]
+id = "per-device"
+counts = "active_licenses"
+per = ["device"]
+limit = 3
+
+[[caps]]
+id = "title-per-year"
+counts = "acquisitions"
+per = ["title"]
+window = { rolling = "365d" }
+limit = 2
+
+[[partners.borders.gates]]
+id = "home-only"
+territories = ["DE"]
+
+[titles.over.terms]
+hard_end = 2026-02-01T00:00:00Z
+"#;
+
+/// Id, partner, downloadable, availability.
+const TITLES: [(&str, &str, bool, &str); 12] = [
+    ("film", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("film-2", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("film-3", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("film-4", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("10.5240/77|x", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("stream-only", "aurora", false, r#"[{"territories":["*"]}]"#),
+    ("de-only", "aurora", true, r#"[{"territories":["DE"]}]"#),
+    ("future", "aurora", true, r#"[{"territories":["*"],"from":"2026-06-01T00:00:00Z"}]"#),
+    ("past", "aurora", true, r#"[{"territories":["*"],"until":"2026-02-01T00:00:00Z"}]"#),
+    ("borders", "borders", true, r#"[{"territories":["*"]}]"#),
+    ("over", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("keyless", "aurora", true, r#"[{"territories":["*"]}]"#),
+];
+
+pub(crate) const VIDEO_KID: &str = "00112233445566778899aabbccddeeff";
+const VIDEO_KEY: &str = "0f0e0d0c0b0a09080706050403020100";
+/// Of the title `keyless`: nobody sealed a key for it.
+const KEYLESS_KID: &str = "ffffffffffffffffffffffffffffffff";
+
+/// How the service is set up.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) proofs: ProofMode,
+    pub(crate) demo: bool,
+    pub(crate) in_flight_max: usize,
+    pub(crate) cors_origins: Vec<String>,
+    pub(crate) request_timeout: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            proofs: ProofMode::Required,
+            demo: false,
+            in_flight_max: 1_000,
+            cors_origins: vec![],
+            request_timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+pub(crate) struct World {
+    setup: Setup,
+    directory: tempfile::TempDir,
+    clock: Arc<AtomicI64>,
+    issuer: Signer,
+    stranger: Signer,
+    issuer_key: SigningKey,
+    server: Option<Server>,
+    pub(crate) address: String,
+    agent: ureq::Agent,
+}
+
+struct Server {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+    state: Arc<AppState>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Setup::default())
+    }
+
+    pub(crate) fn with(setup: Setup) -> Self {
+        let (issuer_key, _) = SigningKey::generate().unwrap();
+        let (stranger, _) = SigningKey::generate().unwrap();
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(30)));
+        let mut world = Self {
+            setup,
+            directory: tempfile::tempdir().unwrap(),
+            clock: Arc::new(AtomicI64::new(START.parse::<Timestamp>().unwrap().as_millis())),
+            issuer: issuer_key.signer("JWT"),
+            stranger: stranger.signer("JWT"),
+            issuer_key,
+            server: None,
+            address: String::new(),
+            agent: config.build().into(),
+        };
+        world.start();
+        world
+    }
+
+    fn start(&mut self) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        self.address = listener.local_addr().unwrap().to_string();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let state = Arc::new(runtime.block_on(self.assemble()));
+        let serving = Arc::clone(&state);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                let stopped = async {
+                    let _ = stopped.await;
+                };
+                service::serve(listener, serving, stopped, Duration::from_secs(20)).await;
+            });
+        });
+        self.server = Some(Server { stop, thread, state });
+    }
+
+    /// Stops in good order; the clients notice nothing but a refused connection.
+    pub(crate) fn stop(&mut self) {
+        let Some(Server { stop, thread, state }) = self.server.take() else { return };
+        let _ = stop.send(());
+        thread.join().unwrap();
+        assert_eq!(Arc::strong_count(&state), 1, "something outlives the service");
+    }
+
+    /// The same directory, another process as far as anyone can tell.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    pub(crate) fn state(&self) -> &AppState {
+        &self.server.as_ref().unwrap().state
+    }
+
+    async fn assemble(&self) -> AppState {
+        let directory = self.directory.path();
+        let store = open(&directory.join("ledger"));
+        let policy = codec::policy::parse(&[("policy.toml", POLICY)]).unwrap();
+        let policies = Arc::new(Policies::open(Arc::clone(&store), policy).await.unwrap());
+        let options =
+            engine::Options { in_flight_max: self.setup.in_flight_max, ..Default::default() };
+        let demo_keys = || SigningKeys::load_or_create(&directory.join("identity")).unwrap();
+        let demo = self.setup.demo.then(|| DemoIdp::new(demo_keys()));
+        let mut issuers = vec![self.issuer_config()];
+        issuers.extend(demo.as_ref().map(DemoIdp::issuer));
+        let mut settings = Settings::new("https://carnet.example.com");
+        settings.proofs = self.setup.proofs;
+        settings.cors_origins.clone_from(&self.setup.cors_origins);
+        settings.request_timeout = self.setup.request_timeout;
+        settings.media = Some(media(directory));
+        let clock = Arc::clone(&self.clock);
+        let signing_keys = SigningKeys::load_or_create(&directory.join("keys")).unwrap();
+        AppState {
+            engine: Engine::new(store, Arc::clone(&policies), options),
+            policies,
+            viewing: Viewing::new(open(&directory.join("viewing"))),
+            catalogue: Arc::new(catalogue()).into(),
+            delivery: delivery(),
+            signing: Signing::new(signing_keys, &settings.issuer),
+            content_keys: content_keys(directory),
+            grant_memory: GrantMemory::new(1_000),
+            tokens: TokenVerifier::new(issuers, 1_000).unwrap(),
+            proofs: ProofVerifier::new(60, 10_000),
+            callers: ServiceCredentials::new(vec![ApiKeyConfig {
+                name: "licensing".to_owned(),
+                sha256: ApiKeyHash::of(SERVICE_KEY),
+                roles: vec![Role::Service],
+            }]),
+            clock: Arc::new(move || Timestamp::from_millis(clock.load(Ordering::SeqCst))),
+            ids: Ids::new(Arc::new(random)),
+            settings,
+            demo,
+            metrics: Metrics::default(),
+            unfinished: Unfinished::default(),
+        }
+    }
+
+    fn issuer_config(&self) -> IssuerConfig {
+        let keys = drm::jwk::JwkSet::new(vec![self.issuer_key.public_jwk()]);
+        IssuerConfig {
+            issuer: ISSUER.to_owned(),
+            audiences: vec![AUDIENCE.to_owned()],
+            keys: KeySource::Fixed(keys),
+            claims: ClaimMapping {
+                device: Some(ClaimPath::new("device")),
+                plan: Some(ClaimPath::new("plan")),
+                territory: Some(ClaimPath::new("territory")),
+                roles: Some(ClaimPath::new("carnet_role")),
+                ..ClaimMapping::default()
+            },
+            operator_role: Some("operator".to_owned()),
+            service_role: Some("service".to_owned()),
+            leeway_seconds: 0,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.clock.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn pass_ms(&self, ms: i64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// A token of the identity provider for an hour, with some claims added or replaced.
+    pub(crate) fn token(&self, claims: Value) -> String {
+        self.issuer.sign_compact(self.claims(claims).to_string().as_bytes())
+    }
+
+    /// The same by a key that nobody trusts.
+    pub(crate) fn forged(&self, claims: Value) -> String {
+        self.stranger.sign_compact(self.claims(claims).to_string().as_bytes())
+    }
+
+    fn claims(&self, claims: Value) -> Value {
+        let now_seconds = self.now().as_millis() / 1_000;
+        let mut all = json!({
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "iat": now_seconds,
+            "exp": now_seconds + 3_600,
+        });
+        for (name, value) in claims.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        all
+    }
+
+    pub(crate) fn member(&self, id: &str, plan: &str) -> String {
+        self.token(json!({ "sub": id, "plan": plan, "territory": "DE" }))
+    }
+
+    pub(crate) fn operator(&self) -> String {
+        self.token(json!({ "sub": "olga", "carnet_role": "operator" }))
+    }
+
+    pub(crate) fn call(&self, method: &'static str, path: &str) -> Call<'_> {
+        Call { world: self, method, path: path.to_owned(), headers: vec![], body: None }
+    }
+
+    /// A member with one device, registered.
+    pub(crate) fn signed_in(&self, member: &str, plan: &str, device: &str) -> Client<'_> {
+        let client = self.stranger_with_device(member, plan, device);
+        let answer = client.register();
+        assert_eq!(answer.status, 201, "{answer:?}");
+        client
+    }
+
+    /// A member with one device that nobody has registered.
+    pub(crate) fn stranger_with_device(
+        &self,
+        member: &str,
+        plan: &str,
+        device: &str,
+    ) -> Client<'_> {
+        Client {
+            world: self,
+            member: member.to_owned(),
+            plan: plan.to_owned(),
+            territory: "DE".to_owned(),
+            device: device.to_owned(),
+            class: "phone".to_owned(),
+            key: DeviceKey::new(),
+        }
+    }
+
+    pub(crate) fn timeline(&self, member: &str) -> Vec<Value> {
+        let path = format!("/v1/operator/members/{member}/timeline?limit=1000");
+        let answer = self.call("GET", &path).token(&self.operator()).send();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json["events"].as_array().unwrap().clone()
+    }
+
+    pub(crate) fn timeline_types(&self, member: &str) -> Vec<String> {
+        let kind = |event: &Value| event["type"].as_str().unwrap().to_owned();
+        self.timeline(member).iter().map(kind).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.stop();
+        }
+    }
+}
+
+fn open(directory: &Path) -> Arc<dyn EventStore> {
+    Arc::new(EmbeddedStore::open(directory, &store_embedded::Options::default()).unwrap())
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).unwrap();
+    bytes
+}
+
+pub(crate) fn kid_base64url(hex: &str) -> String {
+    let byte = |i: usize| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap();
+    URL_SAFE_NO_PAD.encode((0..16).map(byte).collect::<Vec<u8>>())
+}
+
+pub(crate) fn content_key_base64url() -> String {
+    kid_base64url(VIDEO_KEY)
+}
+
+fn content_keys(directory: &Path) -> ContentKeys {
+    let master = MasterKey::parse(&"ab".repeat(32)).unwrap();
+    let plain = json!({ "keys": [{ "kid": VIDEO_KID, "key": VIDEO_KEY, "label": "video" }] });
+    let path = directory.join("content-keys.json");
+    if !path.exists() {
+        write_sealed(&path, &seal(&plain.to_string(), &master).unwrap()).unwrap();
+    }
+    ContentKeys::load(&path, &master).unwrap()
+}
+
+fn catalogue() -> Catalogue {
+    let line = |(id, partner, downloadable, availability): &(&str, &str, bool, &str)| {
+        let kid = if *id == "keyless" { KEYLESS_KID } else { VIDEO_KID };
+        json!({
+            "id": id, "partner": partner, "downloadable": downloadable,
+            "availability": serde_json::from_str::<Value>(availability).unwrap(),
+            "name": format!("The {id}"), "runtime_seconds": 30,
+            "images": { "poster": { "url": "/media/poster.png", "width": 2, "height": 3 } },
+            "manifests": { "dash": "/media/manifest.mpd", "hls": "/media/master.m3u8" },
+            "key_ids": { "video": kid },
+        })
+        .to_string()
+    };
+    let lines: Vec<String> = TITLES.iter().map(line).collect();
+    Catalogue::read("titles.jsonl", lines.join("\n").as_bytes()).unwrap()
+}
+
+fn delivery() -> Delivery {
+    let clear_key = DrmSystem {
+        name: "clearkey".to_owned(),
+        system_id: "e2719d58-a985-b3c9-781a-b030af78d30e".to_owned(),
+        key_system: "org.w3.clearkey".to_owned(),
+        license_url: "/v1/drm/clear-key".to_owned(),
+    };
+    Delivery::new(None, vec![clear_key]).unwrap()
+}
+
+fn media(directory: &Path) -> std::path::PathBuf {
+    let media = directory.join("media");
+    std::fs::create_dir_all(&media).unwrap();
+    std::fs::write(media.join("segment.m4s"), b"0123456789").unwrap();
+    media
+}
+
+/// A key as a device has it: made by a library that Carnet does not verify with.
+pub(crate) struct DeviceKey {
+    pair: Ed25519KeyPair,
+    proofs: AtomicU64,
+}
+
+impl DeviceKey {
+    pub(crate) fn new() -> Self {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
+        Self { pair, proofs: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn jwk(&self) -> Value {
+        let x = URL_SAFE_NO_PAD.encode(self.pair.public_key().as_ref());
+        json!({ "kty": "OKP", "crv": "Ed25519", "x": x })
+    }
+
+    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
+        let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let input = format!("{}.{}", encoded(header), encoded(claims));
+        let signature = URL_SAFE_NO_PAD.encode(self.pair.sign(input.as_bytes()).as_ref());
+        format!("{input}.{signature}")
+    }
+
+    pub(crate) fn proof(&self, method: &str, url: &str, token: &str, at: Timestamp) -> String {
+        let header = json!({ "typ": "dpop+jwt", "alg": "EdDSA", "jwk": self.jwk() });
+        let hash = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
+        let claims = json!({
+            "jti": format!("proof-{}", self.proofs.fetch_add(1, Ordering::SeqCst)),
+            "htm": method,
+            "htu": url.split('?').next().unwrap(),
+            "iat": at.as_millis() / 1_000,
+            "ath": URL_SAFE_NO_PAD.encode(hash.as_ref()),
+        });
+        self.sign(&header, &claims)
+    }
+}
+
+/// One request.
+pub(crate) struct Call<'w> {
+    world: &'w World,
+    method: &'static str,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) text: String,
+    /// Null when it is not JSON.
+    pub(crate) json: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        self.json["code"].as_str().unwrap_or("")
+    }
+
+    /// The codes of all findings of its refusal.
+    pub(crate) fn findings(&self) -> Vec<&str> {
+        let findings = self.json["refusal"]["findings"].as_array();
+        findings.into_iter().flatten().map(|finding| finding["code"].as_str().unwrap()).collect()
+    }
+}
+
+impl Call<'_> {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn key(self, key: &str) -> Self {
+        self.header("idempotency-key", key)
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.bytes("application/json", body.to_string().into_bytes())
+    }
+
+    pub(crate) fn bytes(mut self, kind: &str, body: Vec<u8>) -> Self {
+        self.body = Some(body);
+        self.header("content-type", kind)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}{}", self.world.address, self.path)
+    }
+
+    pub(crate) fn proven(self, key: &DeviceKey, token: &str) -> Self {
+        let proof = key.proof(self.method, &self.url(), token, self.world.now());
+        self.header("dpop", &proof)
+    }
+
+    pub(crate) fn send(self) -> Answer {
+        let mut request = ureq::http::Request::builder().method(self.method).uri(self.url());
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let agent = &self.world.agent;
+        let answer = match self.body {
+            Some(body) => agent.run(request.body(body).unwrap()),
+            None => agent.run(request.body(()).unwrap()),
+        };
+        let mut answer = answer.unwrap();
+        let bytes = answer.body_mut().read_to_vec().unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            json: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        }
+    }
+}
+
+/// A member's app on one device.
+pub(crate) struct Client<'w> {
+    pub(crate) world: &'w World,
+    pub(crate) member: String,
+    pub(crate) plan: String,
+    pub(crate) territory: String,
+    pub(crate) device: String,
+    pub(crate) class: String,
+    pub(crate) key: DeviceKey,
+}
+
+impl<'w> Client<'w> {
+    pub(crate) fn token(&self) -> String {
+        let Self { member, plan, territory, .. } = self;
+        self.world.token(json!({ "sub": member, "plan": plan, "territory": territory }))
+    }
+
+    /// With token and proof.
+    pub(crate) fn call(&self, method: &'static str, path: &str) -> Call<'w> {
+        let token = self.token();
+        self.world.call(method, path).token(&token).proven(&self.key, &token)
+    }
+
+    pub(crate) fn register(&self) -> Answer {
+        let body = json!({
+            "device": self.device, "name": format!("{}'s {}", self.member, self.device),
+            "class": self.class, "jwk": self.key.jwk(),
+        });
+        self.call("POST", "/v1/devices").json(&body).send()
+    }
+
+    pub(crate) fn acquire(&self, title: &str, key: &str) -> Answer {
+        let body = json!({ "device": self.device, "title": title });
+        self.call("POST", "/v1/licenses").key(key).json(&body).send()
+    }
+
+    pub(crate) fn acquire_with_challenge(
+        &self,
+        title: &str,
+        key: &str,
+        challenge: &Value,
+    ) -> Answer {
+        let challenge = STANDARD.encode(challenge.to_string());
+        let body = json!({
+            "device": self.device, "title": title,
+            "challenge": { "system": "org.w3.clearkey", "body": challenge },
+        });
+        self.call("POST", "/v1/licenses").key(key).json(&body).send()
+    }
+
+    /// Acquires what must be granted, and tells its id.
+    pub(crate) fn download(&self, title: &str) -> String {
+        let answer = self.acquire(title, &format!("download-{title}-{}", self.world.now()));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json["license"]["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn renew(&self, license: &str, term: u32, key: &str) -> Answer {
+        let body = json!({ "device": self.device, "term": term });
+        self.call("POST", &format!("/v1/licenses/{license}/renew")).key(key).json(&body).send()
+    }
+
+    pub(crate) fn release(&self, license: &str) -> Answer {
+        let body = json!({ "device": self.device });
+        self.call("POST", &format!("/v1/licenses/{license}/release")).json(&body).send()
+    }
+
+    pub(crate) fn status(&self, license: &str) -> Answer {
+        self.call("GET", &format!("/v1/licenses/{license}")).send()
+    }
+
+    pub(crate) fn remove(&self, device: &str) -> Answer {
+        self.call("DELETE", &format!("/v1/devices/{device}")).send()
+    }
+
+    pub(crate) fn check_in(&self, holdings: &Value) -> Answer {
+        let body = json!({ "holdings": holdings });
+        self.call("POST", &format!("/v1/devices/{}/check-in", self.device)).json(&body).send()
+    }
+
+    pub(crate) fn upload(&self, sent_at: Timestamp, events: &Value) -> Answer {
+        let body = json!({ "sent_at": sent_at.to_string(), "events": events });
+        self.call("POST", &format!("/v1/devices/{}/session-events", self.device)).json(&body).send()
+    }
+}
+
+/// What a signed token says; the signature is not looked at.
+pub(crate) fn claims(token: &Value) -> Value {
+    let payload = token.as_str().unwrap().split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+pub(crate) fn base64_json(text: &Value) -> Value {
+    serde_json::from_slice(&STANDARD.decode(text.as_str().unwrap()).unwrap()).unwrap()
+}
