@@ -1,0 +1,398 @@
+// Core, database, outbox and leases together, against a server that is a function: what happens to
+// the network is written down here, step by step.
+
+import 'fake-indexeddb/auto';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
+import { toBase64Url, utf8 } from './bytes';
+import type { Title } from './contract';
+import { openCore, type Core, type Notice, type Surroundings } from './core';
+import { openDatabase } from './database';
+import { download, listDownloads, remove } from './downloads';
+import { LEASE_TYP } from './lease';
+import type { Media } from './media';
+import { renew } from './renewal';
+import { sync } from './sync';
+
+const HOUR = 3_600_000;
+const START = Date.UTC(2026, 0, 1);
+const film = { id: 'film', name: 'Film', runtime_seconds: 30, images: {} } as unknown as Title;
+
+interface Asked {
+  readonly method: string;
+  readonly path: string;
+  readonly body: Record<string, unknown>;
+  readonly key: string | null;
+}
+type Reply = { status?: number; body: unknown } | 'lost';
+
+let signer: CryptoKeyPair;
+let jwks: { keys: unknown[] };
+beforeAll(async () => {
+  signer = (await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify'])) as CryptoKeyPair;
+  const jwk = await crypto.subtle.exportKey('jwk', signer.publicKey);
+  jwks = { keys: [{ kty: jwk.kty, crv: jwk.crv, x: jwk.x, kid: 'k1' }] };
+});
+
+let now: number;
+let asked: Asked[];
+/** Answers by path; what is not here is not reachable. */
+let server: Record<string, (asked: Asked) => Reply | Promise<Reply>>;
+let core: Core;
+let notices: Notice[];
+let stored: Awaited<ReturnType<Media['store']>>;
+let removed: string[];
+let name = 0;
+
+const media: Media = {
+  store: async () => stored,
+  remove: async (uri) => void removed.push(uri),
+  list: async () => [],
+  load: () => Promise.reject(new Error('nothing is played here')),
+};
+
+async function around(): Promise<Surroundings> {
+  return {
+    base: 'https://carnet.example',
+    member: 'ana',
+    deviceName: 'a browser',
+    database: await openDatabase(`device test ${name}`),
+    media,
+    token: async () => 'token',
+    reading: () => ({ deviceMs: now, steadyMs: now }),
+    random: () => 0.5,
+    locks: locks(),
+    syncEveryMs: HOUR,
+    fetch: async (input, init) => {
+      const { pathname: path } = new URL(String(input));
+      const headers = new Headers(init?.headers);
+      const body = JSON.parse(String(init?.body ?? '{}')) as Record<string, unknown>;
+      const ask = { method: init?.method ?? 'GET', path, body, key: headers.get('idempotency-key') };
+      asked.push(ask);
+      const route = Object.keys(server).find((pattern) => new RegExp(`${pattern}$`).test(path));
+      const reply = route === undefined ? 'lost' : await server[route]?.(ask);
+      if (reply === undefined || reply === 'lost') throw new TypeError('fetch failed');
+      return new Response(JSON.stringify(reply.body), { status: reply.status ?? 200 });
+    },
+  };
+}
+
+/** One at a time by name, as Web Locks are; Node 20 has none. */
+function locks(): LockManager {
+  const held = new Map<string, Promise<unknown>>();
+  return {
+    request: async (lock: string, options: LockOptions | (() => unknown), work?: (lock: Lock | null) => unknown) => {
+      const { ifAvailable = false } = typeof options === 'function' ? {} : options;
+      const run = (typeof options === 'function' ? options : work) as (lock: Lock | null) => unknown;
+      if (ifAvailable && held.has(lock)) return run(null);
+      while (held.has(lock)) await held.get(lock);
+      const running = Promise.resolve(run({ name: lock, mode: 'exclusive' }));
+      held.set(lock, running.catch(() => undefined));
+      return running.finally(() => held.delete(lock));
+    },
+    query: async () => ({}),
+  } as unknown as LockManager;
+}
+
+async function lease(changes: Record<string, unknown> = {}): Promise<string> {
+  const at = (ms: number): string => new Date(ms).toISOString();
+  const claims = {
+    iss: 'urn:test',
+    lease_version: 1,
+    license: 'l1',
+    member: 'ana',
+    device: core.device,
+    device_key: core.key.thumbprint,
+    title: 'film',
+    term: 1,
+    issued_at: at(now),
+    started_at: at(START),
+    start_by: at(START + 48 * HOUR),
+    finish_within_ms: 10 * HOUR,
+    grace_ms: 0,
+    running_play_ms: 0,
+    renew_from: at(START + 40 * HOUR),
+    ...changes,
+  };
+  const part = (value: unknown): string => toBase64Url(utf8(JSON.stringify(value)));
+  const signed = `${part({ alg: 'Ed25519', typ: LEASE_TYP, kid: 'k1' })}.${part(claims)}`;
+  const signature = await crypto.subtle.sign('Ed25519', signer.privateKey, utf8(signed));
+  return `${signed}.${toBase64Url(new Uint8Array(signature))}`;
+}
+
+const refused = (code: string): Reply => ({ status: 403, body: { title: 'no', status: 403, code } });
+const ok = (body: unknown = {}): Reply => ({ body });
+const paths = (): string[] => asked.map(({ path }) => path);
+const licenseAnswer = async (changes: Record<string, unknown> = {}): Promise<Reply> => ({
+  status: 201,
+  body: {
+    decision: { outcome: 'acquired', repeated: false },
+    license: { id: 'l1' },
+    lease: await lease(changes),
+    drm: { system: 'org.w3.clearkey', body: 'e30=' },
+  },
+});
+
+beforeEach(async () => {
+  name++;
+  now = START;
+  asked = [];
+  removed = [];
+  notices = [];
+  stored = { kind: 'stored', uri: 'offline:1', bytes: 7 };
+  server = {
+    'jwks.json': () => ok(jwks),
+    'playback-context': () =>
+      ok({ title: film, streams: { dash: '/m.mpd' }, key_ids: { video: '00'.repeat(16) }, drm: [] }),
+    '/v1/licenses': () => licenseAnswer(),
+    'check-in': ({ body }) => {
+      const holdings = body['holdings'] as { license: string }[];
+      return ok({ leases: [], ended: [], lapsed: [], holdings });
+    },
+    'session-events': () => ok(),
+    '/release': () => ok(),
+  };
+  core = await openCore(await around());
+  core.onNotice((notice) => notices.push(notice));
+});
+
+const take = () => download(core, new Map(), 'film', {});
+const copies = () => listDownloads(core, new Map());
+const play = (type: 'start' | 'stop' = 'start') =>
+  core.db.record(
+    { session: 's', title: 'film', license: 'l1', term: 1, type, device_at: new Date(now).toISOString() },
+    core.nowMs(),
+  );
+
+describe('downloading', () => {
+  it('asks for the license before the bytes, and takes no bytes when it is refused', async () => {
+    server['/v1/licenses'] = () => refused('cap_reached');
+    expect(await take()).toMatchObject({ kind: 'problem' });
+    expect(await copies()).toEqual([]);
+  });
+
+  it('repeats a lost answer under the same key, and uses a new one for the next download', async () => {
+    for (const nothing of ['lost', { status: 503, body: {} }] as const) {
+      server['/v1/licenses'] = () => nothing;
+      expect(await take()).toMatchObject({ kind: 'unreachable' });
+    }
+    server['/v1/licenses'] = () => licenseAnswer();
+    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    await remove(core, 'l1');
+    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    const keys = asked.filter(({ path }) => path === '/v1/licenses').map(({ key }) => key);
+    expect(new Set(keys.slice(0, 3)).size).toBe(1);
+    expect(keys[3]).not.toBe(keys[2]);
+  });
+
+  it('registers the device when the server does not know it, and asks again', async () => {
+    let known = false;
+    server['/v1/devices'] = () => ((known = true), ok());
+    server['/v1/licenses'] = () => (known ? licenseAnswer() : refused('device_unknown'));
+    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+  });
+
+  it.each([
+    ['there is no space left', { kind: 'no_space' as const }],
+    ['it was cancelled', { kind: 'cancelled' as const }],
+    ['the media cannot be stored', { kind: 'failed' as const, message: 'x' }],
+  ])('gives the license back when %s', async (_why, failure) => {
+    stored = failure;
+    expect(await take()).toMatchObject({ kind: 'failed' });
+    expect(await copies()).toEqual([]);
+    expect(paths()).toContain('/v1/licenses/l1/release');
+  });
+
+  it('keeps the license when only the connection broke', async () => {
+    stored = { kind: 'unreachable' };
+    expect(await take()).toMatchObject({ kind: 'unreachable' });
+    expect(await copies()).toMatchObject([{ license: 'l1', state: 'incomplete' }]);
+    expect(await core.db.unsent()).toBe(0);
+  });
+
+  it('does not take a lease that somebody else has signed', async () => {
+    const other = (await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify'])) as CryptoKeyPair;
+    const real = signer;
+    signer = other;
+    const forged = await licenseAnswer();
+    signer = real;
+    server['/v1/licenses'] = () => forged;
+    expect(await take()).toMatchObject({ kind: 'failed', reason: 'lease' });
+    expect(await copies()).toEqual([]);
+  });
+
+  it('tells a release that is still queued before it asks for the same title again', async () => {
+    await take();
+    await remove(core, 'l1');
+    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    const order = paths().filter((path) => path === '/v1/licenses' || path.endsWith('/release'));
+    expect(order).toEqual(['/v1/licenses', '/v1/licenses/l1/release', '/v1/licenses']);
+    expect(await core.db.unsent()).toBe(0);
+  });
+
+  it('takes over the bytes when an ended license is acquired anew', async () => {
+    await take();
+    now = START + 50 * HOUR;
+    server['/v1/licenses'] = async () => {
+      const reply = (await licenseAnswer({ license: 'l2', start_by: new Date(now + HOUR).toISOString() })) as { body: object };
+      return { body: { ...reply.body, license: { id: 'l2' } } };
+    };
+    stored = { kind: 'failed', message: 'nothing is to be stored again' };
+    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    expect(await copies()).toMatchObject([{ license: 'l2', state: 'stored', bytes: 7 }]);
+    expect(await core.db.unsent()).toBe(0);
+  });
+});
+
+describe('the outbox', () => {
+  it('keeps events until they are acknowledged, over a restart, and tells them under the same numbers', async () => {
+    await take();
+    await play();
+    const lost: unknown[] = [];
+    server['session-events'] = ({ body }) => (lost.push(body['events']), 'lost');
+    expect(await sync(core)).toBe(false);
+    core.close();
+
+    core = await openCore(await around());
+    const told: unknown[] = [];
+    server['session-events'] = ({ body }) => (told.push(body['events']), ok());
+    expect(await sync(core)).toBe(true);
+    expect(told).toEqual(lost);
+    expect(await core.db.unsent()).toBe(0);
+  });
+
+  it('tells a deletion once it can, however long ago it was', async () => {
+    await take();
+    server['/release'] = () => 'lost';
+    await remove(core, 'l1');
+    expect(removed).toEqual(['offline:1']);
+    await sync(core);
+    expect(await core.db.unsent()).toBe(1);
+    now += 900 * HOUR;
+    server['/release'] = () => ok();
+    await sync(core);
+    expect(await core.db.unsent()).toBe(0);
+  });
+
+  it('is sent by one tab at a time', async () => {
+    const [one, two] = await Promise.all([sync(core), sync(core)]);
+    expect([one, two].sort()).toEqual([true, undefined]);
+  });
+
+  it('reports a clock that was set back, with the raw time beside it', async () => {
+    await take();
+    await core.keepTime();
+    now -= 3 * HOUR;
+    const behind = core.behindMs();
+    expect(behind).toBe(3 * HOUR);
+    // And it extends nothing.
+    expect(core.nowMs()).toBe(START);
+  });
+});
+
+describe('checking in', () => {
+  it('says of each copy whether it was started', async () => {
+    await take();
+    await sync(core);
+    await play();
+    await sync(core);
+    const said = asked.filter(({ path }) => path.endsWith('/check-in')).map(({ body }) => body['holdings']);
+    expect(said).toEqual([[{ license: 'l1', started: false }], [{ license: 'l1', started: true }]]);
+  });
+
+  it('keeps a re-signed lease, but never an older one', async () => {
+    await take();
+    now += HOUR;
+    const later = await lease({ check_in_by: new Date(START + 30 * HOUR).toISOString() });
+    const earlier = await lease({ issued_at: new Date(START - HOUR).toISOString() });
+    server['check-in'] = () => ok({ leases: [{ license: 'l1', lease: later }], ended: [], lapsed: [] });
+    await sync(core);
+    expect((await core.db.copy('l1'))?.lease).toBe(later);
+    server['check-in'] = () => ok({ leases: [{ license: 'l1', lease: earlier }], ended: [], lapsed: [] });
+    await sync(core);
+    expect((await core.db.copy('l1'))?.lease).toBe(later);
+  });
+
+  it('drops what somebody has ended', async () => {
+    await take();
+    server['check-in'] = () => ok({ leases: [], ended: ['l1'], lapsed: [] });
+    await sync(core);
+    expect(await copies()).toEqual([]);
+    expect(removed).toEqual(['offline:1']);
+    expect(notices).toEqual([{ kind: 'ended', titles: ['Film'] }]);
+    expect(await core.db.unsent()).toBe(0);
+  });
+
+  it('keeps what has only run out, for it can be renewed', async () => {
+    await take();
+    await play();
+    now += 11 * HOUR;
+    server['check-in'] = () => ok({ leases: [], ended: ['l1'], lapsed: [] });
+    await sync(core);
+    expect(await copies()).toMatchObject([{ permission: { may: 'not' }, renewable: true, closed: false }]);
+  });
+
+  it('drops everything when the device was removed', async () => {
+    await take();
+    server['check-in'] = () => refused('device_removed');
+    await sync(core);
+    expect(await copies()).toEqual([]);
+    expect(notices).toEqual([{ kind: 'device_removed' }]);
+  });
+
+  it('a server out of reach, or in trouble, stops no valid license', async () => {
+    await take();
+    server['check-in'] = () => ({ status: 503, body: {} });
+    expect(await sync(core)).toBe(false);
+    server = {};
+    expect(await sync(core)).toBe(false);
+    expect(await copies()).toMatchObject([{ permission: { may: 'play' } }]);
+  });
+});
+
+describe('renewing', () => {
+  const renewals = (): Asked[] => asked.filter(({ path }) => path.endsWith('/renew'));
+  const second = () =>
+    licenseAnswer({ term: 2, started_at: new Date(now).toISOString(), start_by: new Date(now + 48 * HOUR).toISOString(), renew_from: new Date(now + 40 * HOUR).toISOString() });
+
+  it('happens by itself when it is due, once', async () => {
+    await take();
+    server['/renew'] = second;
+    await sync(core);
+    expect(renewals()).toEqual([]);
+    now = START + 40 * HOUR;
+    await sync(core);
+    await sync(core);
+    expect(renewals()).toMatchObject([{ body: { term: 1 } }]);
+    expect(await copies()).toMatchObject([{ term: 2, permission: { may: 'play' } }]);
+  });
+
+  it('is not asked again before it could pass', async () => {
+    await take();
+    now = START + 40 * HOUR;
+    server['/renew'] = () => refused('renewals_exhausted');
+    await sync(core);
+    now += HOUR / 2;
+    await sync(core);
+    expect(renewals()).toHaveLength(1);
+    expect(await copies()).toMatchObject([{ permission: { may: 'play' } }]);
+  });
+
+  it('brings back an expired copy on request, and not by itself', async () => {
+    await take();
+    await play();
+    now = START + 11 * HOUR;
+    server['/renew'] = second;
+    await sync(core);
+    expect(renewals()).toEqual([]);
+    expect(await renew(core, 'l1')).toEqual({ kind: 'ok', value: undefined });
+    expect(await copies()).toMatchObject([{ term: 2, started: false, permission: { may: 'play' } }]);
+  });
+
+  it('finds out that a license is closed for good', async () => {
+    await take();
+    server['/renew'] = () => refused('license_closed');
+    await renew(core, 'l1');
+    expect(await copies()).toMatchObject([{ closed: true, renewable: false }]);
+  });
+});

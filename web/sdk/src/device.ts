@@ -1,0 +1,207 @@
+// The device: what an app does with the SDK. It opens one for its page and member, and asks it.
+
+import type { DeviceEntry, Eligibility, LicenseDocument, Remedy, Title } from './contract';
+import { openCore, type Core, type Notice, type Outcome, type Surroundings } from './core';
+import * as downloads from './downloads';
+import type { Answer } from './http';
+import { nextMomentMs } from './lease';
+import { backoffMs } from './outbox';
+import { play, type Playback, type PlayOptions } from './playback';
+import { renew } from './renewal';
+import { sendOutbox, sync } from './sync';
+
+export interface Device {
+  readonly id: string;
+  /** Whether the server answered when it was last asked. */
+  reachable(): boolean;
+  nowMs(): number;
+  onChange(listener: () => void): () => void;
+  onNotice(listener: (notice: Notice) => void): () => void;
+
+  /** The last catalogue that was read, when the server does not answer. */
+  catalogue(): Promise<Outcome<readonly Title[]>>;
+  eligibility(title: string): Promise<Answer<Eligibility>>;
+  download(title: string, options?: downloads.DownloadOptions): Promise<Outcome<void>>;
+  downloads(): Promise<downloads.Download[]>;
+  renew(license: string): Promise<Outcome<void>>;
+  /** Deletes the copy at once; the server hears of it as soon as it can. */
+  remove(license: string): Promise<void>;
+  play(video: HTMLVideoElement, title: string, options: PlayOptions): Promise<Outcome<Playback>>;
+
+  /** All licenses of the member, on whichever device. */
+  licenses(): Promise<Answer<{ licenses: readonly LicenseDocument[] }>>;
+  /** Performs all actions of a remedy; after that the refused request passes. */
+  perform(remedy: Remedy): Promise<Answer<unknown>>;
+  devices(): Promise<Answer<{ devices: readonly DeviceEntry[] }>>;
+  register(): Promise<Answer<unknown>>;
+  removeDevice(device: string): Promise<Answer<unknown>>;
+  /** How much is waiting to be told. */
+  unsent(): Promise<number>;
+  sync(): Promise<void>;
+  close(): void;
+}
+
+export async function openDevice(around: Surroundings): Promise<Device> {
+  const core = await openCore(around);
+  const storing: downloads.Storing = new Map();
+  const keeping = keepInSync(core);
+  void downloads.sweep(core).catch(() => undefined);
+
+  return {
+    id: core.device,
+    reachable: core.reachable,
+    nowMs: core.nowMs,
+    onChange: core.onChange,
+    onNotice: core.onNotice,
+    catalogue: () => catalogue(core),
+    eligibility: (title) =>
+      core.api({
+        method: 'GET',
+        path: `/v1/titles/${encodeURIComponent(title)}/eligibility?device=${encodeURIComponent(core.device)}`,
+      }),
+    async download(title, options = {}) {
+      // Without this a browser short of space may throw downloads away.
+      await navigator.storage?.persist?.().catch(() => false);
+      const outcome = await downloads.download(core, storing, title, options);
+      keeping.tell();
+      return outcome;
+    },
+    downloads: () => downloads.listDownloads(core, storing),
+    renew: (license) => renew(core, license),
+    async remove(license) {
+      await downloads.remove(core, license);
+      keeping.tell();
+    },
+    async play(video, title, options) {
+      const outcome = await play(core, video, title, options);
+      keeping.tell();
+      if (outcome.kind !== 'ok') return outcome;
+      const { from, stop } = outcome.value;
+      return { kind: 'ok', value: { from, stop: () => stop().finally(keeping.tell) } };
+    },
+    licenses: () => core.api({ method: 'GET', path: '/v1/downloads' }),
+    perform: (remedy) => perform(core, remedy),
+    devices: () => core.api({ method: 'GET', path: '/v1/devices' }),
+    register: () => downloads.register(core),
+    removeDevice: (device) =>
+      core.api({ method: 'DELETE', path: `/v1/devices/${encodeURIComponent(device)}` }),
+    unsent: () => core.db.unsent(),
+    sync: keeping.now,
+    close() {
+      keeping.stop();
+      core.close();
+    },
+  };
+}
+
+async function catalogue(core: Core): Promise<Outcome<readonly Title[]>> {
+  const answer = await core.api<{ titles: readonly Title[] }>({
+    method: 'GET',
+    path: '/v1/catalogue',
+  });
+  if (answer.kind === 'ok') {
+    await core.db.setValue('catalogue', answer.value.titles);
+    return { kind: 'ok', value: answer.value.titles };
+  }
+  const kept = answer.kind === 'unreachable' ? await core.db.value('catalogue') : undefined;
+  return kept ? { kind: 'ok', value: kept } : answer;
+}
+
+async function perform(core: Core, remedy: Remedy): Promise<Answer<unknown>> {
+  for (const { license } of remedy.actions) {
+    if (await core.db.copy(license)) {
+      await downloads.remove(core, license);
+    } else {
+      // Any device of a member may release any of the member's licenses.
+      const path = `/v1/licenses/${encodeURIComponent(license)}/release`;
+      const answer = await core.api({ method: 'POST', path, body: { device: core.device } });
+      if (answer.kind !== 'ok') return answer;
+    }
+  }
+  return (await sendOutbox(core))
+    ? { kind: 'ok', value: undefined }
+    : { kind: 'unreachable', why: 'the outbox is not empty' };
+}
+
+/** Between two rounds, whatever the clocks say. */
+const PAUSE_MS = 500;
+
+/** Whoever looks at the page again after a while sees what is true now. */
+const REST_MS = 5 * 60_000;
+
+interface Keeping {
+  /** Everything, the check-in included. */
+  now(): Promise<void>;
+  /** Only what there is to tell: every check-in is a fact for the ledger to keep. */
+  tell(): void;
+  stop(): void;
+}
+
+/** Syncs at the start, when the network comes back, when a lease has its moment, and now and then. */
+function keepInSync(core: Core): Keeping {
+  const { syncEveryMs, random, reading } = core.around;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let failures = 0;
+  let running: Promise<void> | undefined;
+  let stopped = false;
+  let syncedMs = -Infinity;
+
+  async function planNext(done: boolean): Promise<void> {
+    failures = done ? 0 : failures + 1;
+    const regular = syncEveryMs - (reading().steadyMs - syncedMs);
+    const wait = done ? regular : Math.min(backoffMs(failures, random()), syncEveryMs);
+    const inMs = Math.max(PAUSE_MS, Math.min(wait, await untilNextMoment(core)));
+    clearTimeout(timer);
+    if (!stopped) timer = setTimeout(() => void now(), inMs);
+  }
+
+  function now(): Promise<void> {
+    running ??= run().finally(() => {
+      running = undefined;
+    });
+    return running;
+  }
+
+  async function run(): Promise<void> {
+    const done = await sync(core).catch(failed);
+    syncedMs = reading().steadyMs;
+    await planNext(done !== false);
+  }
+
+  const tell = (): void => void sendOutbox(core).catch(failed).then(planNext);
+  const onOnline = (): void => void now();
+  const onVisible = (): void => {
+    const wanted = failures > 0 || reading().steadyMs - syncedMs > REST_MS;
+    if (document.visibilityState === 'visible' && wanted) void now();
+  };
+  addEventListener('online', onOnline);
+  document.addEventListener('visibilitychange', onVisible);
+  void now();
+  return {
+    now,
+    tell,
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+      removeEventListener('online', onOnline);
+      document.removeEventListener('visibilitychange', onVisible);
+    },
+  };
+}
+
+function failed(error: unknown): false {
+  console.error('carnet: syncing failed', error);
+  return false;
+}
+
+async function untilNextMoment(core: Core): Promise<number> {
+  const now = core.nowMs();
+  let wait = Infinity;
+  for (const copy of await core.db.copies()) {
+    const check = await core.lease(copy);
+    if (check.kind !== 'genuine') continue;
+    const at = nextMomentMs(check.lease, core.knowledge(copy, check.lease), now);
+    if (at !== undefined) wait = Math.min(wait, at - now);
+  }
+  return wait;
+}

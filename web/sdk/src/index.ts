@@ -1,0 +1,10 @@
+export type * from './contract';
+export type { Core, Failure, Notice, Outcome, Surroundings } from './core';
+export { openDatabase } from './database';
+export { openDevice, type Device } from './device';
+export type { Download } from './downloads';
+export type { Answer } from './http';
+export type { Permission } from './lease';
+export { shakaMedia } from './media';
+export type { Playback } from './playback';
+export { durationInWords } from './words';

@@ -1,0 +1,67 @@
+// Renewing, and taking in the leases that come back.
+
+import { saysCode, type LicenseAnswer } from './contract';
+import { failed, type Core, type Outcome } from './core';
+import type { Answer, Call } from './http';
+
+/** When the server names no time at which a refused renewal could pass. */
+const RENEWAL_REFUSED_FOR_MS = 60 * 60_000;
+
+const CLOSED = ['license_closed', 'license_unknown'];
+
+export async function renew(core: Core, license: string): Promise<Outcome<void>> {
+  const copy = await core.db.copy(license);
+  if (!copy) return failed('absent', 'there is no such download on this device');
+  const known = await core.lease(copy);
+  const term = known.kind === 'genuine' ? known.lease.term : 1;
+  const path = `/v1/licenses/${encodeURIComponent(license)}/renew`;
+  const body = { device: core.device, term };
+  const call = { method: 'POST', path, body } as const;
+  const answer = await underIntent(core, `renew ${license} ${term}`, call);
+  if (answer.kind === 'problem') {
+    const retryAt = Date.parse(answer.problem.refusal?.retry_at ?? '');
+    const untilMs = Number.isNaN(retryAt) ? core.nowMs() + RENEWAL_REFUSED_FOR_MS : retryAt;
+    const closed = CLOSED.some((code) => saysCode(answer.problem, code));
+    await core.db.changeCopy(license, (kept) => ({
+      ...kept,
+      renewalRefused: { term, untilMs },
+      ...(closed && { closed }),
+    }));
+    core.changed();
+  }
+  if (answer.kind !== 'ok') return answer;
+  const { lease } = answer.value;
+  const kept = lease !== undefined && (await keepLease(core, license, lease));
+  core.changed();
+  return kept ? { kind: 'ok', value: undefined } : failed('lease', 'the answer has no valid lease');
+}
+
+/** Of two leases of a license the later term holds, and of two of one term the later statement. */
+export async function keepLease(core: Core, license: string, token: string): Promise<boolean> {
+  const check = await core.verifyNew(token);
+  if (check.kind !== 'genuine' || check.lease.license !== license) {
+    console.warn('carnet: a lease was not taken', license, check);
+    return false;
+  }
+  const copy = await core.db.copy(license);
+  const known = copy && (await core.lease(copy));
+  const { term, issuedAtMs } = check.lease;
+  const older =
+    known?.kind === 'genuine' &&
+    (term < known.lease.term || (term === known.lease.term && issuedAtMs < known.lease.issuedAtMs));
+  if (!older) await core.db.changeCopy(license, (copy) => ({ ...copy, lease: token }));
+  return true;
+}
+
+/** A request whose answer was lost is repeated under its first key, so that it counts once. */
+export async function underIntent(
+  core: Core,
+  what: string,
+  call: Call,
+): Promise<Answer<LicenseAnswer>> {
+  const idempotencyKey = await core.db.intent(what, crypto.randomUUID());
+  const answer = await core.api<LicenseAnswer>({ ...call, idempotencyKey });
+  if (answer.kind !== 'unreachable') await core.db.intentDone(what);
+  return answer;
+}
+

@@ -1,0 +1,133 @@
+// What a device does by itself when the server can be reached: tells what it has to tell, checks in,
+// renews what is due. Nothing here stops a valid license: a server out of reach changes nothing.
+
+import { saysCode, type CheckInAnswer, type Problem } from './contract';
+import type { Core } from './core';
+import type { Copy, QueuedEvent, QueuedRelease } from './database';
+import type { Answer } from './http';
+import { mayPlay, nextStep } from './lease';
+import { drain, type Sent } from './outbox';
+import { keepLease, renew } from './renewal';
+
+/** True when everything was told and answered; undefined when another tab is at it. */
+export async function sync(core: Core): Promise<boolean | undefined> {
+  const done = await core.alone('sync', async () => {
+    const all = (await tell(core)) && (await checkIn(core)) && (await renewDue(core));
+    core.setAnswered(all);
+    await core.keepTime();
+    return all;
+  });
+  core.changed();
+  return done;
+}
+
+/** Sends the outbox, after whoever else is sending. */
+export function sendOutbox(core: Core): Promise<boolean> {
+  return core.inTurn('sync', () => tell(core));
+}
+
+async function tell(core: Core): Promise<boolean> {
+  const { db } = core;
+  const events = { oldest: db.oldestEvents, remove: db.removeEvents };
+  const releases = {
+    oldest: async () => db.oldestReleases(1),
+    remove: db.removeReleases,
+  };
+  const dropped = (item: QueuedEvent | QueuedRelease, status: Sent): void =>
+    console.warn('carnet: the server will never take this, so it is dropped', status, item);
+  const told = await drain(events, (batch) => sendEvents(core, batch), dropped);
+  return (await drain(releases, ([release]) => sendRelease(core, release), dropped)) && told;
+}
+
+async function sendEvents(core: Core, events: readonly QueuedEvent[]): Promise<Sent> {
+  const path = `/v1/devices/${encodeURIComponent(core.device)}/session-events`;
+  const sentAt = new Date(core.deviceMs()).toISOString();
+  return statusOf(await core.api({ method: 'POST', path, body: { sent_at: sentAt, events } }));
+}
+
+async function sendRelease(core: Core, release: QueuedRelease | undefined): Promise<Sent> {
+  if (!release) return 200;
+  const path = `/v1/licenses/${encodeURIComponent(release.license)}/release`;
+  return statusOf(await core.api({ method: 'POST', path, body: { device: core.device } }));
+}
+
+function statusOf(answer: Answer<unknown>): Sent {
+  if (answer.kind === 'ok') return 200;
+  return answer.kind === 'unreachable' ? 'unreachable' : answer.problem.status;
+}
+
+async function checkIn(core: Core): Promise<boolean> {
+  const copies = await core.db.copies();
+  if (copies.length === 0) return true;
+  const holdings = await Promise.all(copies.map((copy) => holding(core, copy)));
+  const path = `/v1/devices/${encodeURIComponent(core.device)}/check-in`;
+  const answer = await core.api<CheckInAnswer>({ method: 'POST', path, body: { holdings } });
+  if (answer.kind === 'problem') return afterRefusedCheckIn(core, copies, answer.problem);
+  if (answer.kind === 'unreachable') return false;
+  for (const { license, lease } of answer.value.leases) await keepLease(core, license, lease);
+  await dropEnded(core, copies.filter((copy) => answer.value.ended.includes(copy.license)));
+  return true;
+}
+
+interface Holding {
+  readonly license: string;
+  /** Whether it was played under its current lease. */
+  readonly started: boolean;
+}
+
+async function holding(core: Core, copy: Copy): Promise<Holding> {
+  const check = await core.lease(copy);
+  // To say "never started" closes a license for good, so whoever does not know says nothing of it.
+  const started = check.kind !== 'genuine' || copy.firstPlayed?.term === check.lease.term;
+  return { license: copy.license, started };
+}
+
+/**
+ * What ended while its lease was still running was ended by somebody, and its copy goes. What has run
+ * out stays, for the member may renew it; but not what the server has closed as never started.
+ */
+async function dropEnded(core: Core, ended: readonly Copy[]): Promise<void> {
+  const gone: Copy[] = [];
+  for (const copy of ended) {
+    const check = await core.lease(copy);
+    if (check.kind !== 'genuine') continue;
+    const permission = mayPlay(check.lease, core.knowledge(copy, check.lease), core.nowMs());
+    if (permission.may !== 'not') gone.push(copy);
+    else if (permission.ended.clock === 'start') {
+      await core.db.changeCopy(copy.license, (kept) => ({ ...kept, closed: true }));
+    }
+  }
+  await drop(core, gone);
+  if (gone.length > 0) core.notify({ kind: 'ended', titles: gone.map(({ title }) => title.name) });
+}
+
+/** Removing a device closes its licenses, so their copies go as well. */
+async function afterRefusedCheckIn(core: Core, copies: Copy[], problem: Problem): Promise<boolean> {
+  if (!saysCode(problem, 'device_removed')) return false;
+  await drop(core, copies);
+  core.notify({ kind: 'device_removed' });
+  return true;
+}
+
+/** The server has closed these licenses: there is nothing to release. */
+async function drop(core: Core, copies: readonly Copy[]): Promise<void> {
+  for (const copy of copies) {
+    await core.db.forgetCopy(copy.license, false);
+    if (copy.content) await core.around.media.remove(copy.content.uri).catch(() => undefined);
+  }
+}
+
+async function renewDue(core: Core): Promise<boolean> {
+  let answered = true;
+  for (const copy of await core.db.copies()) {
+    const check = await core.lease(copy);
+    if (check.kind !== 'genuine' || copy.closed) continue;
+    const now = core.nowMs();
+    const refused = copy.renewalRefused;
+    if (refused?.term === check.lease.term && now < refused.untilMs) continue;
+    if (nextStep(check.lease, core.knowledge(copy, check.lease), now).do !== 'renew') continue;
+    const outcome = await renew(core, copy.license);
+    if (outcome.kind === 'unreachable') answered = false;
+  }
+  return answered;
+}
