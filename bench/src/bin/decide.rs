@@ -1,0 +1,77 @@
+//! `decide` in units of one Ed25519 signature verification, which is what a token costs.
+//!
+//! `--rounds`, `--quick`.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::{Result, anyhow, bail};
+use bench::ledger::{history, policy, six_caps, twenty_caps};
+use bench::{argument, median, print_setting};
+use domain::member::Answer;
+use domain::{Member, Policy, Request, decide};
+use ring::rand::SystemRandom;
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+
+/// As in the binary that ships.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result<()> {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let rounds = argument("rounds", if quick { 3 } else { 15 })?;
+    print_setting("decide: one acquire by a member with a past", "none: nothing is stored")?;
+    let verify = verification(rounds)?;
+    println!("  one Ed25519 verification  {:>8.2} µs", verify * 1e6);
+    for (events, text, goal) in [(50, six_caps(), 40), (1_000, twenty_caps(), 8)] {
+        let policy = policy(&text)?.policy;
+        let (member, request) = history(events, &policy)?;
+        let caps = policy.default.caps.len();
+        let taken = timed(rounds, &member, &request, &policy)?;
+        println!("{events} events, {caps} caps");
+        println!("  accepted {:>8.2} µs", taken * 1e6);
+        println!("  ratio    1/{:>6.1}   (goal: at most 1/{goal})", verify / taken);
+    }
+    Ok(())
+}
+
+/// Seconds for one, the median over the rounds.
+fn per_call(rounds: u64, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut seconds = Vec::new();
+    for _ in 0..rounds {
+        let (start, mut calls) = (Instant::now(), 0);
+        while start.elapsed().as_millis() < 50 {
+            for _ in 0..16 {
+                call()?;
+            }
+            calls += 16;
+        }
+        seconds.push(start.elapsed().as_secs_f64() / f64::from(calls));
+    }
+    Ok(median(seconds))
+}
+
+fn verification(rounds: u64) -> Result<f64> {
+    let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+        .and_then(|pkcs8| Ok(Ed25519KeyPair::from_pkcs8(pkcs8.as_ref())?))
+        .map_err(|_| anyhow!("no key"))?;
+    let message = [7; 600]; // about what a token signs
+    let signature = key.sign(&message);
+    let public = UnparsedPublicKey::new(&ED25519, key.public_key().as_ref().to_vec());
+    per_call(rounds, || {
+        public.verify(black_box(&message), signature.as_ref()).map_err(|_| anyhow!("not verified"))
+    })
+}
+
+fn timed(rounds: u64, member: &Member, request: &Request, policy: &Policy) -> Result<f64> {
+    let answer = decide(member, request, policy).answer;
+    if !matches!(answer, Answer::Accepted { .. }) {
+        bail!("not accepted: {answer:?}");
+    }
+    per_call(rounds, || {
+        black_box(decide(black_box(member), black_box(request), black_box(policy)));
+        Ok(())
+    })
+}

@@ -1,0 +1,214 @@
+//! Members, requests and policies to measure with: everything is accepted, nothing is empty.
+
+use anyhow::{Result, bail};
+use codec::policy::{Loaded, parse};
+use domain::member::{Cause, Command, EventBody, PlayReport};
+use domain::{
+    DeviceClass, DeviceId, Duration, Event, IdempotencyKey, InvalidId, LicenseId, Member,
+    MemberFacts, MemberId, Policy, Request, Timestamp, TitleFacts, decide, evolve,
+};
+
+pub const FIVE_CAPS: &str = r#"
+format = 1
+name = "five caps"
+effective_from = 2020-01-01T00:00:00Z
+[terms]
+start_within = "30d"
+finish_within = "48h"
+grace = "2h"
+renewals_max = 100
+[[gates]]
+id = "territories"
+territories = ["DE", "FR", "NO"]
+[[caps]]
+id = "on-a-device"
+counts = "active_licenses"
+per = ["device"]
+limit = 100000
+[[caps]]
+id = "of-a-member"
+counts = "active_licenses"
+limit = { premium = 100000, otherwise = 1 }
+[[caps]]
+id = "devices"
+counts = "devices_holding"
+limit = 5
+[[caps]]
+id = "of-a-title-in-a-year"
+counts = "acquisitions"
+per = ["title"]
+window = { calendar = "year", zone = "Europe/Berlin" }
+limit = 100000
+[[caps]]
+id = "of-a-partner-in-a-month"
+counts = "acquisitions"
+per = ["partner"]
+window = { rolling = "30d" }
+limit = 100000
+"#;
+
+const SIXTH_CAP: &str = r#"
+[[caps]]
+id = "in-a-week"
+counts = "acquisitions_and_renewals"
+window = { rolling = "7d" }
+limit = 100000
+"#;
+
+/// The terms, gate and caps of [`FIVE_CAPS`] and one more.
+pub fn six_caps() -> String {
+    format!("{FIVE_CAPS}{SIXTH_CAP}")
+}
+
+/// [`six_caps`] and fourteen of every kind, some of which look through the whole history.
+pub fn twenty_caps() -> String {
+    let mut text = six_caps();
+    for days in [1, 30, 90, 180, 365] {
+        let window = format!("window = {{ rolling = \"{days}d\" }}\nlimit = 100000\n");
+        for (what, per) in [("a-title", "title"), ("a-series", "series")] {
+            text.push_str(&format!(
+                "[[caps]]\nid = \"of-{what}-in-{days}-days\"\ncounts = \"acquisitions\"\n\
+                 per = [\"{per}\"]\n{window}"
+            ));
+        }
+    }
+    for (unit, of) in [("day", "tags = [\"new\"]"), ("month", "device_classes = [\"phone\"]")] {
+        text.push_str(&format!(
+            "[[caps]]\nid = \"in-a-{unit}\"\ncounts = \"acquisitions\"\nof = {{ {of} }}\n\
+             window = {{ calendar = \"{unit}\", zone = \"Europe/Berlin\" }}\nlimit = 100000\n"
+        ));
+    }
+    for per in ["profile", "partner"] {
+        text.push_str(&format!(
+            "[[caps]]\nid = \"active-of-a-{per}\"\ncounts = \"active_licenses\"\n\
+             per = [\"{per}\"]\nlimit = 100000\n"
+        ));
+    }
+    text
+}
+
+/// # Errors
+/// When the text is no policy.
+pub fn policy(text: &str) -> Result<Loaded> {
+    Ok(parse(&[("policy.toml", text)])?)
+}
+
+#[expect(clippy::expect_used, reason = "INVARIANT: the names made here are ids")]
+fn id<T: std::str::FromStr<Err = InvalidId>>(name: &str) -> T {
+    name.parse().expect("an id")
+}
+
+pub fn member_id(n: usize) -> MemberId {
+    id(&format!("member-{n:08}"))
+}
+
+/// 2026-01-01T00:00:00Z
+const BEGAN_AT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+fn phone() -> DeviceId {
+    id("3f2b8c1e-phone")
+}
+
+/// The event with which every member begins.
+pub fn register() -> Event {
+    let body = EventBody::DeviceRegistered {
+        device: phone(),
+        class: DeviceClass::Phone,
+        key: id("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
+        name: "Ana's phone".to_owned(),
+    };
+    Event { at: BEGAN_AT, cause: Cause::default(), body }
+}
+
+fn title_facts(title: u64) -> TitleFacts {
+    let mut tags = vec![id("film")];
+    if title.is_multiple_of(7) {
+        tags.push(id("new"));
+    }
+    TitleFacts {
+        partner: id(&format!("partner-{}", title % 10)),
+        series: Some(id(&format!("series-{}", title % 40))),
+        tags: tags.into(),
+        downloadable: true,
+        offered: true,
+        available_from: None,
+        available_until: None,
+    }
+}
+
+fn request(at: Timestamp, n: u64, command: Command) -> Request {
+    let commands = vec![command];
+    let key: IdempotencyKey = id(&format!("0b5e0c52-7a2f-4f7e-9f57-{n:012}"));
+    let body_digest = codec::body_digest(&commands);
+    let idempotency = Some(domain::member::Idempotency { key, body_digest });
+    let facts = MemberFacts {
+        profile: Some(id("profile-1")),
+        plan: Some(id("premium")),
+        territory: Some(id("DE")),
+        security_level: None,
+    };
+    Request { at, idempotency, facts, commands }
+}
+
+/// The request number `n`, for a title of that number, some time after the one before.
+pub fn acquire(n: u64) -> Request {
+    acquire_at(BEGAN_AT + Duration::seconds(n.cast_signed()), n, n)
+}
+
+fn acquire_at(at: Timestamp, n: u64, title: u64) -> Request {
+    let command = Command::Acquire {
+        device: phone(),
+        title: id(&format!("title-{title:06}")),
+        title_facts: Some(title_facts(title)),
+        license: license(n),
+    };
+    request(at, n, command)
+}
+
+fn license(n: u64) -> LicenseId {
+    id(&format!("01JD8Z6Q4Y7N-{n:013}"))
+}
+
+/// So many events of a year in which titles are acquired, played, renewed and released; and a
+/// request for one more.
+///
+/// # Errors
+/// When the policy refuses any of it.
+pub fn history(events: u64, policy: &Policy) -> Result<(Member, Request)> {
+    let mut member = evolve(Member::default(), &register());
+    let apart = Duration::from_millis(Duration::days(360).as_millis() / events.cast_signed());
+    let mut at = BEGAN_AT;
+    for n in 1..events {
+        at = at + apart;
+        let (round, title) = (n / 5 * 5, n % 200);
+        let command = match n % 5 {
+            0 | 1 => None,
+            2 => Some(play(n, license(round), at)),
+            3 if round > 0 => Some(Command::Renew {
+                device: phone(),
+                license: license(round),
+                term: 1,
+                title_facts: Some(title_facts(round % 200)),
+            }),
+            // One of two stays until its clocks run out.
+            4 if round > 0 => Some(Command::Release { by: None, license: license(round) }),
+            _ => None,
+        };
+        let request = match command {
+            Some(command) => request(at, n, command),
+            None => acquire_at(at, n, title),
+        };
+        let decision = decide(&member, &request, policy);
+        let [event] = decision.events.as_slice() else { bail!("not one event: {decision:?}") };
+        if matches!(event.body, EventBody::Refused(_)) {
+            bail!("refused: {event:?}");
+        }
+        member = evolve(member, event);
+    }
+    Ok((member, acquire_at(at + apart, events, events % 200)))
+}
+
+fn play(n: u64, license: LicenseId, at: Timestamp) -> Command {
+    let play = PlayReport { sequence: n, license, term: 1, occurred_at: at, device_at: at };
+    Command::RecordPlays { device: phone(), sequences: vec![(n, n)], plays: vec![play] }
+}

@@ -1,0 +1,117 @@
+//! What was typed. What it means is worked out by whoever runs the command.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Carnet licenses downloads: it lets members take titles offline and holds every copy to the
+/// rules.
+///
+/// Exit codes: 0 when all is well, 1 when something was refused or failed, 2 when the command line
+/// makes no sense.
+#[derive(Debug, Parser)]
+#[command(version, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every role in one process on the embedded store, as a configuration file says
+    Serve(Serve),
+    /// Run everything on this machine with sample titles, sample rules and two members
+    Demo(Demo),
+    /// Look at policies
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Make and seal keys
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Look at a store that no process has open
+    #[command(subcommand)]
+    Store(Store),
+    /// Drive the real engine through a world of members, devices and faults, and audit it
+    Simulate(Simulate),
+    /// Print the OpenAPI document of the HTTP APIs
+    Openapi,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The configuration file; paths in it are relative to it
+    #[arg(long, value_name = "FILE", default_value = "carnet.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the store and the keys are kept between runs; remove it to start anew
+    #[arg(long, value_name = "DIR", default_value = "data/demo")]
+    pub(crate) data_dir: PathBuf,
+    /// The address to answer on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// A policy directory instead of the built-in sample; reloaded when it changes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policy: Option<PathBuf>,
+    /// A catalogue file instead of the built-in sample; reloaded when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) catalogue: Option<PathBuf>,
+    /// A directory served at `/media/` instead of the built-in sample films
+    #[arg(long, value_name = "DIR")]
+    pub(crate) media: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Check a policy directory and name everything that is wrong with it
+    Check {
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Print a new master key, for the variable `CARNET_MASTER_KEY`
+    Master,
+    /// Encrypt content keys with the master key in `CARNET_MASTER_KEY`
+    Seal {
+        /// Plain keys, `{"keys":[{"kid":"<32 hex>","key":"<32 hex>","label":"…"}]}`; `-` is
+        /// standard input
+        #[arg(long, value_name = "FILE", default_value = "-")]
+        input: PathBuf,
+        /// The sealed file to write; an existing one is left alone
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    /// Check every event, link and position of a store; changes nothing
+    Verify {
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Take a restored backup, which has no watermark, as complete after checking all of it
+    Accept {
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// The seed that decides everything; without it, a fresh one that is printed
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How many steps the world takes
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    pub(crate) steps: u64,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The configuration file of `carnet serve`, as typed. [`load`] turns it into a [`Plan`].
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, ensure};
+use drm::content_keys::{ContentKeys, MasterKey};
+use drm::signing_keys::SigningKeys;
+use playback::Delivery;
+use serde::Deserialize;
+use service::auth::jwks::KeySource;
+use service::auth::proof::ProofMode;
+use service::auth::service_credential::ApiKeyConfig;
+use service::auth::token::IssuerConfig;
+
+use crate::plan::{CatalogueSource, Plan, PolicySource, clear_key};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// `iss` of leases and grants, and the name that clients know this service by.
+    issuer: String,
+    listen: SocketAddr,
+    /// The origin as clients see it, when a proxy stands in front.
+    public_url: Option<String>,
+    /// Where the ledger and the viewing log are kept.
+    data: PathBuf,
+    policy: PathBuf,
+    catalogue: PathBuf,
+    media: Option<Media>,
+    signing_keys: PathBuf,
+    content_keys: PathBuf,
+    #[serde(default)]
+    proofs: ProofMode,
+    #[serde(default)]
+    cors_origins: Vec<String>,
+    issuers: Vec<IssuerConfig>,
+    #[serde(default)]
+    api_keys: Vec<ApiKeyConfig>,
+    #[serde(default)]
+    engine: Engine,
+}
+
+/// Where manifests and images are, if not where the catalogue's own URLs say.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum Media {
+    BaseUrl(String),
+    Directory(PathBuf),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Engine {
+    cached_bytes_max: Option<u64>,
+    in_flight_max: Option<usize>,
+}
+
+pub(crate) fn load(path: &Path) -> anyhow::Result<Plan> {
+    let file = parse(path)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    MasterKey::from_environment()
+        .map_err(anyhow::Error::from)
+        .and_then(|master| plan(file, base, &master))
+        .with_context(|| format!("configuration `{}`", path.display()))
+}
+
+fn parse(path: &Path) -> anyhow::Result<File> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration `{}`", path.display()))?;
+    toml::from_str(&text).map_err(|error| {
+        let (line, key) = place(&text, error.span());
+        anyhow!("`{}`, line {line}{key}: {}", path.display(), error.message())
+    })
+}
+
+/// The line, from 1, and the key that it gives a value. The value is not quoted: somebody may have
+/// pasted an API key where its hash belongs.
+fn place(text: &str, span: Option<Range<usize>>) -> (usize, String) {
+    let before = span.and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let index = before.bytes().filter(|byte| *byte == b'\n').count();
+    let line = text.lines().nth(index).unwrap_or_default();
+    let key = line.split_once('=').map(|(key, _)| format!(", `{}`", key.trim()));
+    (index + 1, key.unwrap_or_default())
+}
+
+fn plan(file: File, base: &Path, master: &MasterKey) -> anyhow::Result<Plan> {
+    let (media_base, media) = match file.media {
+        None => (None, None),
+        Some(Media::BaseUrl(url)) => (Some(url), None),
+        Some(Media::Directory(directory)) => (None, Some(base.join(directory))),
+    };
+    if let Some(directory) = &media {
+        ensure!(directory.is_dir(), "`media.directory`: `{}` is no directory", directory.display());
+    }
+    let mut settings = service::Settings::new(&file.issuer);
+    settings.public_url = file.public_url;
+    settings.proofs = file.proofs;
+    settings.cors_origins = file.cors_origins;
+    settings.media = media;
+    let mut engine = engine::Options::default();
+    engine.cached_bytes_max = file.engine.cached_bytes_max.unwrap_or(engine.cached_bytes_max);
+    engine.in_flight_max = file.engine.in_flight_max.unwrap_or(engine.in_flight_max);
+    let mut issuers = file.issuers;
+    ensure!(!issuers.is_empty(), "`issuers` is empty: name the issuer of your members' tokens");
+    for issuer in &mut issuers {
+        if let KeySource::File(path) = &mut issuer.keys {
+            *path = base.join(&path);
+        }
+    }
+    let content_keys = base.join(file.content_keys);
+    Ok(Plan {
+        listen: file.listen,
+        data: base.join(file.data),
+        policy: PolicySource::Directory(base.join(file.policy)),
+        catalogue: CatalogueSource::File(base.join(file.catalogue)),
+        delivery: Delivery::new(media_base.as_deref(), vec![clear_key()])?,
+        signing_keys: SigningKeys::load(&base.join(file.signing_keys))?,
+        content_keys: ContentKeys::load(&content_keys, master)?,
+        issuers,
+        api_keys: file.api_keys,
+        settings,
+        engine,
+        demo: None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use std::fs;
+
+use drm::content_keys::MasterKey;
+
+use super::*;
+
+const OPERATIONS: &str = include_str!("../../../../docs/operations.md");
+
+fn example() -> &'static str {
+    let (_, rest) = OPERATIONS.split_once("```toml\n").unwrap();
+    rest.split_once("```").unwrap().0
+}
+
+fn read(text: &str) -> anyhow::Result<File> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("carnet.toml");
+    fs::write(&path, text).unwrap();
+    parse(&path)
+}
+
+fn complaint(text: &str) -> String {
+    let complaint = format!("{:#}", read(text).unwrap_err());
+    let (_, tail) = complaint.split_once("carnet.toml`").expect("the file is named");
+    tail.to_owned()
+}
+
+#[test]
+fn the_example_of_the_documentation_is_one() {
+    let file = read(example()).unwrap();
+    assert_eq!(file.issuers.len(), 1);
+    assert_eq!(file.api_keys[0].name, "checkout");
+    assert_eq!(file.engine.in_flight_max, Some(2048));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_line() {
+    let with = |from: &str, to: &str| {
+        assert!(example().contains(from), "{from}");
+        complaint(&example().replace(from, to))
+    };
+    expect_test::expect![", line 11, `cors_orgins`: unknown field `cors_orgins`, expected one of `issuer`, `listen`, `public_url`, `data`, `policy`, `catalogue`, `media`, `signing_keys`, `content_keys`, `proofs`, `cors_origins`, `issuers`, `api_keys`, `engine`"].assert_eq(&with("cors_origins", "cors_orgins"));
+    expect_test::expect![", line 10, `proofs`: unknown variant `sometimes`, expected one of `required`, `when_registered`, `off`"].assert_eq(&with("\"required\"", "\"sometimes\""));
+    expect_test::expect![", line 2, `listen`: invalid socket address syntax"]
+        .assert_eq(&with("\"0.0.0.0:8080\"", "\"8080\""));
+    expect_test::expect![[
+        r#", line 15, `audiences`: invalid type: string "carnet", expected a sequence"#
+    ]]
+    .assert_eq(&with("audiences = [\"carnet\"]", "audiences = \"carnet\""));
+    expect_test::expect![", line 25: unclosed table, expected `]`"]
+        .assert_eq(&with("[engine]", "[engine"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = load(Path::new("nowhere/carnet.toml")).unwrap_err();
+    expect_test::expect!["cannot read the configuration `nowhere/carnet.toml`: No such file or directory (os error 2)"].assert_eq(&format!("{error:#}"));
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let signing_keys = directory.path().join("signing");
+    SigningKeys::load_or_create(&signing_keys).unwrap();
+    let master = MasterKey::parse(&MasterKey::generate().unwrap()).unwrap();
+    let sealed = drm::content_keys::seal(r#"{"keys":[]}"#, &master).unwrap();
+    fs::write(directory.path().join("content-keys.json"), sealed).unwrap();
+    let text =
+        example().replace("\"https://id.example.com/.well-known/jwks.json\"", "\"jwks.json\"");
+    let plan = plan(read(&text).unwrap(), directory.path(), &master).unwrap();
+    assert_eq!(plan.data, directory.path().join("data"));
+    let KeySource::File(keys) = &plan.issuers[0].keys else { panic!("`jwks.json` is a file") };
+    assert_eq!(*keys, directory.path().join("jwks.json"));
+}

@@ -1,0 +1,68 @@
+//! The binary: every role of Carnet in one process, the demo, and what an operator does by hand.
+//!
+//! It puts the parts together and knows none of their rules.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to whoever called it"
+)]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command, Keys, Policy, Store};
+use crate::logging::Style;
+
+mod arguments;
+mod config;
+mod demo;
+mod keys;
+mod logging;
+mod node;
+mod plan;
+mod policy;
+mod reload;
+mod simulate;
+mod store;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Clap answers what makes no sense, with exit code 2.
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(typed) => {
+            logging::start(Style::Json);
+            node::run(config::load(&typed.config)?, |address| {
+                tracing::info!(%address, "ready");
+            })
+        }
+        Command::Demo(typed) => {
+            logging::start(Style::ForPeople);
+            let data = typed.data_dir.clone();
+            node::run(demo::plan(typed)?, |address| demo::announce(address, &data))
+        }
+        Command::Policy(Policy::Check { directory }) => policy::check(&directory),
+        Command::Keys(Keys::Master) => keys::master(),
+        Command::Keys(Keys::Seal { input, output }) => keys::seal(&input, &output),
+        Command::Store(Store::Verify { directory }) => store::verify(&directory),
+        Command::Store(Store::Accept { directory }) => store::accept(&directory),
+        Command::Simulate(typed) => simulate::run(&typed),
+        Command::Openapi => {
+            print!("{}", service::openapi_json());
+            Ok(())
+        }
+    }
+}

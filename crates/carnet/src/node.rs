@@ -1,0 +1,171 @@
+//! Runs a [`Plan`]: opens the stores, assembles the service, answers until it is told to stop.
+//!
+//! This is the one place where the real clock and real randomness are handed in.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use domain::Timestamp;
+use drm::grant::GrantMemory;
+use engine::viewing::Viewing;
+use engine::{Engine, Policies};
+use service::AppState;
+use service::auth::proof::ProofVerifier;
+use service::auth::service_credential::ServiceCredentials;
+use service::auth::token::TokenVerifier;
+use store_embedded::EmbeddedStore;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::plan::Plan;
+use crate::reload;
+
+/// A grant lives two minutes: room for a thousand licenses a second.
+const GRANTS_REMEMBERED_MAX: usize = 125_000;
+const PROOFS_REMEMBERED_MAX: usize = 500_000;
+const PROOF_WINDOW_SECONDS: u32 = 60;
+const TOKENS_REMEMBERED_MAX: usize = 100_000;
+/// Keys that an identity provider took back are forgotten within this time.
+const KEYS_REFRESH_INTERVAL: Duration = Duration::from_secs(600);
+
+/// What was accepted is answered within this time of being told to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// Returns when the service was stopped in good order. `announce` is called when it answers.
+pub(crate) fn run(plan: Plan, announce: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(plan, announce))
+}
+
+async fn serve(plan: Plan, announce: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+    // Before anything is opened or made: somebody else may be there.
+    let listener = listen(plan.listen).await?;
+    let address = listener.local_addr()?;
+    let (policy, catalogue) = (plan.policy.clone(), plan.catalogue.clone());
+    let state = Arc::new(assemble(plan).await?);
+    refresh_keys(&state).await;
+    let hang_up = signal(SignalKind::hangup())?;
+    let background = [
+        tokio::spawn(keep_snapshots(Arc::clone(&state))),
+        tokio::spawn(keep_keys_fresh(Arc::clone(&state))),
+        tokio::spawn(reload::follow(Arc::clone(&state), policy, catalogue, hang_up)),
+    ];
+    let stop = Stop::new()?;
+    announce(address);
+    service::serve(listener, Arc::clone(&state), stop.asked(), DRAIN_MAX).await;
+    for task in background {
+        task.abort();
+        let _ = task.await;
+    }
+    // The last owner of the stores goes here, and they close.
+    drop(state);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
+            "`{address}` is in use by another process: stop it, or choose another address \
+             (`--listen` of the demo, `listen` in the configuration; port 0 takes a free one)"
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot listen on `{address}`")),
+    }
+}
+
+async fn assemble(plan: Plan) -> anyhow::Result<AppState> {
+    // What can be wrong with files comes before what is made or opened.
+    let policy = plan.policy.load()?;
+    let catalogue = plan.catalogue.load()?;
+    let tokens = TokenVerifier::new(plan.issuers, TOKENS_REMEMBERED_MAX)?;
+    let ledger = open_store(&plan.data.join("ledger"))?;
+    let viewing = open_store(&plan.data.join("viewing"))?;
+    tracing::info!(policy = %policy.policy.version, titles = catalogue.len(), "loaded");
+    let policies = Policies::open(ledger.clone(), policy).await.context("publishing the policy")?;
+    let policies = Arc::new(policies);
+    Ok(AppState {
+        engine: Engine::new(ledger, Arc::clone(&policies), plan.engine),
+        policies,
+        viewing: Viewing::new(viewing),
+        catalogue: Arc::new(catalogue).into(),
+        delivery: plan.delivery,
+        signing: service::Signing::new(plan.signing_keys, &plan.settings.issuer),
+        content_keys: plan.content_keys,
+        grant_memory: GrantMemory::new(GRANTS_REMEMBERED_MAX),
+        tokens,
+        proofs: ProofVerifier::new(PROOF_WINDOW_SECONDS, PROOFS_REMEMBERED_MAX),
+        callers: ServiceCredentials::new(plan.api_keys),
+        clock: Arc::new(now),
+        ids: service::Ids::new(Arc::new(rand::random)),
+        settings: plan.settings,
+        demo: plan.demo,
+        metrics: service::Metrics::default(),
+        unfinished: service::Unfinished::default(),
+    })
+}
+
+fn open_store(directory: &Path) -> anyhow::Result<Arc<EmbeddedStore>> {
+    EmbeddedStore::open(directory, &store_embedded::Options::default())
+        .map(Arc::new)
+        .with_context(|| format!("the store `{}` was not opened", directory.display()))
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+async fn keep_snapshots(state: Arc<AppState>) {
+    state.engine.keep_snapshots().await;
+}
+
+async fn keep_keys_fresh(state: Arc<AppState>) {
+    loop {
+        tokio::time::sleep(KEYS_REFRESH_INTERVAL).await;
+        refresh_keys(&state).await;
+    }
+}
+
+/// An identity provider out of reach is no reason to stop: `/readyz` says when there are no keys.
+async fn refresh_keys(state: &AppState) {
+    for error in state.tokens.refresh_keys(state.now().as_millis()).await {
+        tracing::warn!("the last keys stay: {error}");
+    }
+}
+
+/// The signals that mean "stop".
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn asked(mut self) {
+        self.once().await;
+        tracing::info!("stopping; what was accepted is answered first");
+        tokio::spawn(async move {
+            self.once().await;
+            tracing::warn!("told to stop twice: not waiting for what was accepted");
+            // As good as a crash, which loses nothing that was acknowledged.
+            std::process::exit(1);
+        });
+    }
+
+    async fn once(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The real binary, from outside: processes, signals, files and HTTP, nothing of its insides.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of it is tests, helpers included"
+)]
+
+mod crash;
+mod demo;
+mod messages;
+mod process;
+mod reload;
+mod shutdown;
+mod world;
