@@ -30,7 +30,8 @@ cargo xtask <chore>
 
   demo [options]          build everything and run the demo (options go to `carnet demo`)
   test                    every test: Rust, web, and the browser against the real binary
-  ci                      what CI runs: formatting, tidy, layers, licenses, clippy, then test
+  check                   formatting, tidy, layers, licenses, types, clippy: all but the tests
+  ci                      what CI runs: check, then test
   bench [name] [--quick]  benchmarks in release mode, each beside its yardstick
   sim --seed N            replay one seed of the simulation (options go to `carnet simulate`)
   media                   draw and package the sample films again (needs ffmpeg; minutes)
@@ -63,7 +64,8 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         ("bench", options) => bench::run(options),
         ("sim", options) => sim(options),
         ("test", []) => test::run(),
-        ("ci", []) => ci::run(),
+        ("check", []) => ci::check(),
+        ("ci", []) => ci::check().and_then(|()| test::run()),
         ("openapi", []) => openapi(),
         ("fixtures", []) => fixtures(),
         ("tidy", []) => tidy::run(),
