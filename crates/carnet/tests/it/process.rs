@@ -45,6 +45,8 @@ impl Carnet {
                 }
             });
         }
+        // Or its end would not be noticed.
+        drop(sender);
         let mut carnet = Self { child, lines, said: vec![], address: String::new() };
         carnet.address = carnet.wait_for(address);
         carnet
