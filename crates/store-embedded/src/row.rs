@@ -154,9 +154,12 @@ fn integer(row: &rusqlite::Row<'_>, column: usize) -> Option<u64> {
 }
 
 pub(crate) fn read_error(error: &rusqlite::Error) -> ReadError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, TooBig};
     match error.sqlite_error_code() {
-        Some(DatabaseCorrupt | NotADatabase) => ReadError::Corrupt(format!("`log.db`: {error}")),
+        // Nothing too big was ever written: a damaged length says so of itself.
+        Some(DatabaseCorrupt | NotADatabase | TooBig) => {
+            ReadError::Corrupt(format!("`log.db`: {error}"))
+        }
         _ => ReadError::Unavailable(error.to_string()),
     }
 }
