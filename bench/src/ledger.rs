@@ -116,6 +116,7 @@ pub fn register() -> Event {
         class: DeviceClass::Phone,
         key: id("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
         name: "Ana's phone".to_owned(),
+        decided: None,
     };
     Event { at: BEGAN_AT, cause: Cause::default(), body }
 }
@@ -129,6 +130,7 @@ fn title_facts(title: u64) -> TitleFacts {
         partner: id(&format!("partner-{}", title % 10)),
         series: Some(id(&format!("series-{}", title % 40))),
         tags: tags.into(),
+        maturity_rating: None,
         downloadable: true,
         offered: true,
         available_from: None,
@@ -145,7 +147,7 @@ fn request(at: Timestamp, n: u64, command: Command) -> Request {
         profile: Some(id("profile-1")),
         plan: Some(id("premium")),
         territory: Some(id("DE")),
-        security_level: None,
+        ..MemberFacts::default()
     };
     Request { at, idempotency, facts, commands }
 }
