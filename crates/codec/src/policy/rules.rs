@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use domain::policy::{
-    Condition, FinishAnchor, Gate, Of, RenewFrom, Rules, TermsPatch, Tighten, When,
+    Condition, Downgrade, FinishAnchor, Gate, Keep, Of, ReleaseFrees, RenewFrom, Rules, TermsPatch,
+    Tighten, When,
 };
 use domain::{
     Account, DeviceClass, Duration, Fact, InvalidId, PartnerId, Plan, Policy, PolicyVersion,
@@ -52,6 +53,8 @@ pub(super) fn policy(
                 partners: draft.partners.rules(),
                 series: draft.series.rules(),
                 titles: draft.titles.rules(),
+                downgrade: draft.downgrade,
+                lapse_ends_within: draft.lapse_ends_within,
             };
             Ok((policy, draft.seen.unsaid))
         }
@@ -66,6 +69,8 @@ struct Draft {
     partners: Levels<PartnerId>,
     series: Levels<SeriesId>,
     titles: Levels<TitleId>,
+    downgrade: Option<Downgrade>,
+    lapse_ends_within: Option<Duration>,
     seen: Seen,
 }
 
@@ -123,8 +128,19 @@ impl Draft {
         if file == MAIN_FILE {
             self.header = header(&mut root);
             self.default = rules(&mut root, &mut self.seen, true);
+            self.downgrade = root.take("downgrade").and_then(|node| downgrade(&node));
+            self.lapse_ends_within = root.take("lapse").and_then(|node| lapse(&node));
         } else {
-            for name in ["name", "effective_from", "terms", "tighten", "gates", "caps"] {
+            for name in [
+                "name",
+                "effective_from",
+                "terms",
+                "tighten",
+                "gates",
+                "caps",
+                "downgrade",
+                "lapse",
+            ] {
                 if let Some(node) = root.take(name) {
                     node.note(format!(
                         "`{name}` belongs in `{MAIN_FILE}`; another file holds `partners`, \
@@ -206,6 +222,32 @@ fn rules(level: &mut Fields<'_>, seen: &mut Seen, at_top: bool) -> Rules {
     Rules { terms: terms.unwrap_or_default(), tighten, gates, caps }
 }
 
+fn downgrade(node: &Node<'_>) -> Option<Downgrade> {
+    let mut fields = node.fields("a table with `keep` and `notice`")?;
+    let keep = fields.need("keep", "say which devices stay, like `keep = \"last_seen\"`");
+    let notice = fields.need("notice", "say how long the others have, like `notice = \"7d\"`");
+    let keep = keep.and_then(|node| word(&node, &KEEP));
+    let notice = notice.and_then(|node| bounded(&node));
+    fields.finish();
+    Some(Downgrade { keep: keep?, notice: notice? })
+}
+
+fn lapse(node: &Node<'_>) -> Option<Duration> {
+    let mut fields = node.fields("a table with `end_within`")?;
+    let within = fields.need("end_within", "say after how long all licenses end, like `\"0s\"`");
+    let within = within.and_then(|node| bounded(&node));
+    fields.finish();
+    within
+}
+
+fn bounded(node: &Node<'_>) -> Option<Duration> {
+    let length = node.duration()?;
+    if length > LENGTH_MAX {
+        node.note("is longer than ten years; leave the table out where nothing ends");
+    }
+    Some(length)
+}
+
 fn each<'a, T>(
     node: Option<Node<'a>>,
     name: &str,
@@ -257,6 +299,7 @@ fn term_fields(fields: &mut Fields<'_>) -> TermsPatch {
         renew_after_end: length(fields.take("renew_after_end"), true),
         renew_from: fields.take("renew_from").and_then(|node| word(&node, &RENEW_FROM)),
         auto_renew_every: length(fields.take("auto_renew_every"), false),
+        release_frees: fields.take("release_frees").and_then(|node| word(&node, &RELEASE_FREES)),
     };
     if let (Some(from), Some(end), Some(node)) = (terms.not_before, terms.hard_end, hard_end)
         && end <= from
@@ -271,6 +314,10 @@ const FINISH_ANCHORS: [(&str, FinishAnchor); 3] = [
     ("license", FinishAnchor::License),
     ("title", FinishAnchor::Title),
 ];
+const RELEASE_FREES: [(&str, ReleaseFrees); 2] =
+    [("at_once", ReleaseFrees::AtOnce), ("when_confirmed", ReleaseFrees::WhenConfirmed)];
+const KEEP: [(&str, Keep); 2] =
+    [("last_seen", Keep::LastSeen), ("first_registered", Keep::FirstRegistered)];
 const RENEW_FROM: [(&str, RenewFrom); 2] = [("now", RenewFrom::Now), ("end", RenewFrom::End)];
 
 /// One of a few words of a term.

@@ -23,6 +23,7 @@ enum Deed {
         automatic: bool,
     },
     Release {
+        by: Option<&'static str>,
         nth: usize,
     },
     CheckIn {
@@ -43,6 +44,11 @@ enum Deed {
     Tighten,
     /// Other facts from now on.
     Become(MemberFacts),
+    /// What changes around the member.
+    Around(Command),
+    Revoke {
+        nth: usize,
+    },
 }
 
 fn devices() -> impl Strategy<Value = &'static str> {
@@ -70,7 +76,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         8 => (devices(), 0u8..4).prop_map(|(on, title)| Deed::Acquire { on, title }),
         3 => (any::<prop::sample::Index>(), any::<bool>())
             .prop_map(|(i, automatic)| Deed::Renew { nth: i.index(1_000), automatic }),
-        2 => any::<prop::sample::Index>().prop_map(|i| Deed::Release { nth: i.index(1_000) }),
+        2 => (prop::option::of(prop::sample::select(vec!["a", "b", "c"])), any::<prop::sample::Index>())
+            .prop_map(|(by, i)| Deed::Release { by, nth: i.index(1_000) }),
         2 => (devices(), any::<bool>()).prop_map(|(on, started)| Deed::CheckIn { on, started }),
         3 => (any::<prop::sample::Index>(), -30i64..900)
             .prop_map(|(i, hours_ago)| Deed::Play { nth: i.index(1_000), hours_ago }),
@@ -78,6 +85,37 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => devices().prop_map(|on| Deed::Register { on }),
         1 => Just(Deed::Tighten),
         1 => member_facts().prop_map(Deed::Become),
+        2 => around().prop_map(Deed::Around),
+        1 => any::<prop::sample::Index>().prop_map(|i| Deed::Revoke { nth: i.index(1_000) }),
+    ]
+}
+
+fn warrant() -> Warrant {
+    Warrant { actor: "kim".to_owned(), reason: "asked".to_owned() }
+}
+
+fn around() -> impl Strategy<Value = Command> {
+    let exception = |name: &str| crate::ids::ExceptionId::new(name).unwrap();
+    let grant = (0u8..3, 0u8..4, 0u32..3, 0i64..60).prop_map(move |(id, cap, amount, until)| {
+        let allowance = Allowance { rule: rule(&format!("cap-{cap}")), amount, until: day(until) };
+        let exception = exception(&id.to_string());
+        Command::GrantException { exception, allowance, warrant: warrant() }
+    });
+    let end = (0u8..3).prop_map(move |id| Command::EndException {
+        exception: exception(&id.to_string()),
+        warrant: warrant(),
+    });
+    prop_oneof![
+        3 => Just(Command::ChangeMember),
+        1 => Just(Command::LapseMembership),
+        3 => Just(Command::ResumeMembership),
+        1 => devices().prop_map(|on| Command::Revoke {
+            target: Target::Device(device(on)),
+            warrant: warrant(),
+        }),
+        1 => (0u8..4).prop_map(|n| Command::WithdrawTitle { title: title(&n.to_string()) }),
+        3 => grant,
+        1 => end,
     ]
 }
 
@@ -187,8 +225,9 @@ fn terms() -> impl Strategy<Value = TermsPatch> {
         (days(20), hours(200), days(15), rarely(40), hours(30), hours(6)),
         (instant(), instant(), prop::option::of(any::<bool>()), prop::option::of(0u32..4)),
         (days(10), days(30), prop::option::of(anchor), prop::option::of(from), rarely(20)),
+        prop::bool::weighted(0.3),
     )
-        .prop_map(|(lengths, dates, renewals)| {
+        .prop_map(|(lengths, dates, renewals, waits)| {
             let (start_within, finish_within, check_in_within, end_within, grace, run) = lengths;
             let (not_before, hard_end, end_with_availability, renewals_max) = dates;
             let (before, after, finish_anchor, renew_from, auto_renew_every) = renewals;
@@ -208,6 +247,7 @@ fn terms() -> impl Strategy<Value = TermsPatch> {
                 renew_after_end: after,
                 renew_from,
                 auto_renew_every,
+                release_frees: waits.then_some(ReleaseFrees::WhenConfirmed),
             }
         })
 }
@@ -240,12 +280,20 @@ fn a_policy() -> impl Strategy<Value = Policy> {
     });
     let caps = prop::collection::vec(a_cap(), 0..4);
     let gates = prop::option::weighted(0.2, a_gate());
-    (terms(), tighten, caps, gates).prop_map(|(terms, tighten, caps, gates)| {
+    let downgrade =
+        prop::option::of((any::<bool>(), 0i64..10).prop_map(|(seen, days)| Downgrade {
+            keep: if seen { Keep::LastSeen } else { Keep::FirstRegistered },
+            notice: Duration::days(days),
+        }));
+    let lapse = prop::option::of((0i64..10).prop_map(Duration::days));
+    let around = (downgrade, lapse);
+    (terms(), tighten, caps, gates, around).prop_map(|(terms, tighten, caps, gates, around)| {
         let caps = caps.into_iter().enumerate();
         let named = |(i, c): (usize, Cap)| Cap { id: rule(&format!("cap-{i}")), ..c };
         let mut policy = policy(terms, caps.map(named).collect());
         policy.default.tighten = tighten.into_iter().collect();
         policy.default.gates = gates.into_iter().collect();
+        (policy.downgrade, policy.lapse_ends_within) = around;
         policy
     })
 }
@@ -274,7 +322,11 @@ fn command(world: &mut World, sequence: u64, at: Timestamp, deed: &Deed) -> Opti
                 automatic: *automatic,
             }
         }
-        Deed::Release { nth } => release("a", &pick(nth)?),
+        Deed::Release { by, nth } => Command::Release { by: by.map(device), license: pick(nth)? },
+        Deed::Around(command) => command.clone(),
+        Deed::Revoke { nth } => {
+            Command::Revoke { target: Target::License(pick(nth)?), warrant: warrant() }
+        }
         Deed::CheckIn { on, started } => {
             let holdings: Vec<_> = ids.iter().map(|id| (id, *started)).collect();
             check_in(on, &holdings)
@@ -476,7 +528,7 @@ fn naive_count(world: &World, cap: &Cap, about: &Thing, tag: Option<&Tag>, at: T
                     profile: about.profile.clone(),
                     title: None,
                 };
-                device.removed_at.is_none() && about.together(&thing, cap, tag) && !idle(id)
+                device.registered(at) && about.together(&thing, cap, tag) && !idle(id)
             });
             return registered.count();
         }
@@ -566,7 +618,9 @@ proptest! {
                         continue; // not asked of it
                     }
                     // A limit that was lowered stays exceeded by what is held; nothing adds to it.
-                    let limit = cap.limit.of(&after.facts, thing.class, &thing.tags()) as usize;
+                    let raised = after.member.allowed(&cap.id, decision.at).unwrap_or(0);
+                    let limit = cap.limit.of(&after.facts, thing.class, &thing.tags()) + raised;
+                    let limit = limit as usize;
                     let then = naive_counts(before, cap, &thing, decision.at);
                     let now = naive_counts(&after, cap, &thing, decision.at);
                     for (then, now) in then.into_iter().zip(now) {
@@ -674,7 +728,12 @@ proptest! {
             let mut after = before.clone();
             after.fold(&decision.events);
             let moved_by = matches!(
-                request.commands[0], Command::Renew { .. } | Command::CheckIn { .. }
+                request.commands[0],
+                Command::Renew { .. }
+                    | Command::CheckIn { .. }
+                    // A change of the membership may lift what another one had cut.
+                    | Command::ChangeMember
+                    | Command::ResumeMembership
             );
             for (id, license) in before.member.licenses.iter().filter(|_| !moved_by) {
                 if let Some(then) = after.member.license(id) {
