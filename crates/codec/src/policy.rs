@@ -80,6 +80,21 @@ pub fn load_dir(directory: &Path) -> Result<Loaded, PolicyErrors> {
     parse(&files)
 }
 
+/// Reads a policy of one file, whatever its name.
+///
+/// # Errors
+/// When the file cannot be read, or the policy is wrong: all problems at once.
+pub fn load_file(path: &Path) -> Result<Loaded, PolicyErrors> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let text = read_file(path, &name)?;
+    parse(&[(MAIN_FILE, &text)]).map_err(|mut errors| {
+        for error in errors.errors.iter_mut().filter(|error| error.file == MAIN_FILE) {
+            error.file = name.to_string();
+        }
+        errors
+    })
+}
+
 /// The `*.toml` of a directory that are wanted, each a name and a text.
 fn files(
     directory: &Path,

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Loaded;
-use super::facet::{Direction, Facet, Order, Said, direction, limit_rows, said, term_facets};
+use super::facet::{
+    Direction, Facet, Order, Said, direction, limit_rows, said, said_of_members, term_facets,
+};
 use super::places::{Kind, Place, Places, Scope, levels};
 
 /// One rule, or one field of the terms, that is another than before.
@@ -104,6 +106,9 @@ impl Side {
                 all.insert((scope.clone(), said.kind, said.name.clone()), said);
             }
         }
+        for said in said_of_members(&loaded.policy) {
+            all.insert((Scope::AllTitles, said.kind, said.name.clone()), said);
+        }
         Self { said: all, places: Places::of(loaded) }
     }
 
@@ -165,10 +170,12 @@ fn compared(
     let mut facets = facet_changes(old_facets, new_facets);
     facets.extend(among);
     let all = match (kind, what) {
+        (Kind::Term, _) | (_, What::Changed) => {
+            facets.iter().map(|facet| facet.direction).reduce(Direction::and)
+        }
         // A rule more may refuse more, and a rule less less.
-        (Kind::Gate | Kind::Cap | Kind::Tightening, What::Added) => Some(Direction::Tighter),
-        (Kind::Gate | Kind::Cap | Kind::Tightening, What::Removed) => Some(Direction::Looser),
-        _ => facets.iter().map(|facet| facet.direction).reduce(Direction::and),
+        (_, What::Added) => Some(Direction::Tighter),
+        (_, What::Removed) => Some(Direction::Looser),
     };
     Some((what, all?, facets))
 }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::Fact;
 use domain::member::CountedKind;
 use domain::policy::{
-    Cap, Condition, Counts, FinishAnchor, Gate, Limit, LimitBy, Of, RenewFrom, Rules, ScopeKey,
-    TermsPatch, Tighten, When, Window,
+    Cap, Condition, Counts, Downgrade, FinishAnchor, Gate, Keep, Limit, LimitBy, Of, Policy,
+    ReleaseFrees, RenewFrom, Rules, ScopeKey, TermsPatch, Tighten, When, Window,
 };
 use domain::time::CalendarUnit;
 
@@ -224,6 +224,7 @@ pub(super) fn term_facets(terms: &TermsPatch) -> Vec<Facet> {
         renew_after_end,
         renew_from,
         auto_renew_every,
+        release_frees,
     } = terms;
     // Where nothing is said, nothing ends it, and nothing is given on top.
     let (never, nothing) = (i64::MAX, 0);
@@ -235,6 +236,7 @@ pub(super) fn term_facets(terms: &TermsPatch) -> Vec<Facet> {
     };
     let renew_from = renew_from.map(renew_from_name);
     let anchor = finish_anchor.map_or(FinishAnchor::Term, |anchor| anchor) as i64;
+    let frees = release_frees.map_or(ReleaseFrees::AtOnce, |frees| frees) as i64;
     let renewals = renewals_max.map_or(never, i64::from);
     let available = i64::from(*end_with_availability == Some(true));
     vec![
@@ -252,6 +254,7 @@ pub(super) fn term_facets(terms: &TermsPatch) -> Vec<Facet> {
         facet("renew_before_end", renew_before_end, Order::Less(length(renew_before_end, never))),
         facet("renew_after_end", renew_after_end, Order::Less(length(renew_after_end, never))),
         facet("renew_from", &renew_from, Order::Just(Some(renew_from.unwrap_or("now").to_owned()))),
+        facet("release_frees", &release_frees.map(release_frees_name), Order::More(frees)),
         facet("auto_renew_every", auto_renew_every, Order::More(length(auto_renew_every, nothing))),
     ]
 }
@@ -269,6 +272,44 @@ fn renew_from_name(from: RenewFrom) -> &'static str {
         RenewFrom::Now => "now",
         RenewFrom::End => "end",
     }
+}
+
+fn release_frees_name(frees: ReleaseFrees) -> &'static str {
+    match frees {
+        ReleaseFrees::AtOnce => "at_once",
+        ReleaseFrees::WhenConfirmed => "when_confirmed",
+    }
+}
+
+/// What is said of changes around a member.
+pub(super) fn said_of_members(policy: &Policy) -> Vec<Said> {
+    let Policy {
+        version: _,
+        name: _,
+        effective_from: _,
+        default: _,
+        partners: _,
+        series: _,
+        titles: _,
+        downgrade,
+        lapse_ends_within,
+    } = policy;
+    let said = |name: &str, facets| Said { kind: Kind::Membership, name: name.to_owned(), facets };
+    let downgrade = downgrade.map(|Downgrade { keep, notice }| {
+        let keep = match keep {
+            Keep::LastSeen => "last_seen",
+            Keep::FirstRegistered => "first_registered",
+        };
+        let keep = facet("keep", &Some(keep), Order::Just(Some(keep.to_owned())));
+        said(
+            "downgrade",
+            vec![keep, facet("notice", &Some(notice), Order::Less(notice.as_millis()))],
+        )
+    });
+    let lapse = lapse_ends_within.map(|within| {
+        said("lapse", vec![facet("end_within", &Some(within), Order::Less(within.as_millis()))])
+    });
+    downgrade.into_iter().chain(lapse).collect()
 }
 
 pub(super) fn tighten_facets(tighten: &Tighten) -> Vec<Facet> {

@@ -28,6 +28,8 @@ pub enum Kind {
     Tightening,
     Gate,
     Cap,
+    /// What happens when a membership changes.
+    Membership,
 }
 
 /// A line of a policy file.
@@ -53,6 +55,11 @@ impl Places {
             let Some(document) = file.document() else { continue };
             let mut root = Fields::root(file, &document);
             places.level(&Scope::AllTitles, &mut root);
+            for name in ["downgrade", "lapse"] {
+                if let Some(node) = root.take(name) {
+                    places.insert((Scope::AllTitles, Kind::Membership, name.to_owned()), &node);
+                }
+            }
             places.levels(root.take("partners"), |id| PartnerId::new(id).ok().map(Scope::Partner));
             places.levels(root.take("series"), |id| SeriesId::new(id).ok().map(Scope::Series));
             places.levels(root.take("titles"), |id| TitleId::new(id).ok().map(Scope::Title));
@@ -62,6 +69,11 @@ impl Places {
 
     pub(super) fn get(&self, scope: &Scope, kind: Kind, name: &str) -> Option<&Place> {
         self.0.get(&(scope.clone(), kind, name.to_owned()))
+    }
+
+    fn insert(&mut self, key: (Scope, Kind, String), node: &Node<'_>) {
+        let (file, line) = node.place();
+        self.0.insert(key, Place { file, line, field: node.path().to_owned() });
     }
 
     fn levels(&mut self, node: Option<Node<'_>>, scope: impl Fn(&str) -> Option<Scope>) {
@@ -76,9 +88,7 @@ impl Places {
     fn level(&mut self, scope: &Scope, level: &mut Fields<'_>) {
         if let Some(terms) = level.take("terms").and_then(|node| node.fields("a table")) {
             for (name, node) in terms.all() {
-                let (file, line) = node.place();
-                let place = Place { file, line, field: node.path().to_owned() };
-                self.0.insert((scope.clone(), Kind::Term, name.to_owned()), place);
+                self.insert((scope.clone(), Kind::Term, name.to_owned()), &node);
             }
         }
         let kinds = [("tighten", Kind::Tightening), ("gates", Kind::Gate), ("caps", Kind::Cap)];
@@ -111,6 +121,7 @@ impl Kind {
             Self::Tightening => "tightening",
             Self::Gate => "gate",
             Self::Cap => "cap",
+            Self::Membership => "membership",
         }
     }
 }
