@@ -77,6 +77,7 @@ struct Accepted {
     ended: Option<Vec<TitleId>>,
     lapsed: Option<Vec<TitleId>>,
     closed: Option<Vec<TitleId>>,
+    leaving: Option<Vec<DeviceId>>,
 }
 
 #[derive(Debug, Clone, Default)]
