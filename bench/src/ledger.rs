@@ -1,11 +1,13 @@
 //! Members, requests and policies to measure with: everything is accepted, nothing is empty.
 
+use std::sync::LazyLock;
+
 use anyhow::{Result, bail};
 use codec::policy::{Loaded, parse};
 use domain::member::{Cause, Command, EventBody, PlayReport};
 use domain::{
     DeviceClass, DeviceId, Duration, Event, IdempotencyKey, InvalidId, LicenseId, Member,
-    MemberFacts, MemberId, Policy, Request, Timestamp, TitleFacts, decide, evolve,
+    MemberFacts, MemberId, Policy, Request, Timestamp, TitleFacts, TitleId, decide, evolve,
 };
 
 pub const FIVE_CAPS: &str = r#"
@@ -105,6 +107,8 @@ pub fn member_id(n: usize) -> MemberId {
 /// 2026-01-01T00:00:00Z
 const BEGAN_AT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
+const TITLES: u64 = 1_000;
+
 fn phone() -> DeviceId {
     id("3f2b8c1e-phone")
 }
@@ -118,6 +122,24 @@ pub fn register() -> Event {
         name: "Ana's phone".to_owned(),
     };
     Event { at: BEGAN_AT, cause: Cause::default(), body }
+}
+
+/// Made once, as a catalogue is.
+static CATALOGUE: LazyLock<Vec<(TitleId, TitleFacts)>> = LazyLock::new(|| {
+    (0..TITLES).map(|title| (id(&format!("title-{title:06}")), title_facts(title))).collect()
+});
+
+/// As from the claims of a token that was verified before.
+static MEMBER_FACTS: LazyLock<MemberFacts> = LazyLock::new(|| MemberFacts {
+    profile: Some(id("profile-1")),
+    plan: Some(id("premium")),
+    territory: Some(id("DE")),
+    security_level: None,
+});
+
+#[expect(clippy::indexing_slicing, reason = "the remainder is below the number of titles")]
+fn title(number: u64) -> (TitleId, TitleFacts) {
+    CATALOGUE[usize::try_from(number % TITLES).unwrap_or(0)].clone()
 }
 
 fn title_facts(title: u64) -> TitleFacts {
@@ -141,27 +163,19 @@ fn request(at: Timestamp, n: u64, command: Command) -> Request {
     let key: IdempotencyKey = id(&format!("0b5e0c52-7a2f-4f7e-9f57-{n:012}"));
     let body_digest = codec::body_digest(&commands);
     let idempotency = Some(domain::member::Idempotency { key, body_digest });
-    let facts = MemberFacts {
-        profile: Some(id("profile-1")),
-        plan: Some(id("premium")),
-        territory: Some(id("DE")),
-        security_level: None,
-    };
-    Request { at, idempotency, facts, commands }
+    Request { at, idempotency, facts: MEMBER_FACTS.clone(), commands }
 }
 
-/// The request number `n`, for a title of that number, some time after the one before.
+/// The request number `n`, for a title of that number (of a thousand), a second after the one
+/// before.
 pub fn acquire(n: u64) -> Request {
     acquire_at(BEGAN_AT + Duration::seconds(n.cast_signed()), n, n)
 }
 
-fn acquire_at(at: Timestamp, n: u64, title: u64) -> Request {
-    let command = Command::Acquire {
-        device: phone(),
-        title: id(&format!("title-{title:06}")),
-        title_facts: Some(title_facts(title)),
-        license: license(n),
-    };
+fn acquire_at(at: Timestamp, n: u64, number: u64) -> Request {
+    let (title, facts) = title(number);
+    let (device, license) = (phone(), license(n));
+    let command = Command::Acquire { device, title, title_facts: Some(facts), license };
     request(at, n, command)
 }
 
@@ -180,7 +194,7 @@ pub fn history(events: u64, policy: &Policy) -> Result<(Member, Request)> {
     let mut at = BEGAN_AT;
     for n in 1..events {
         at = at + apart;
-        let (round, title) = (n / 5 * 5, n % 200);
+        let round = n / 5 * 5;
         let command = match n % 5 {
             0 | 1 => None,
             2 => Some(play(n, license(round), at)),
@@ -188,7 +202,7 @@ pub fn history(events: u64, policy: &Policy) -> Result<(Member, Request)> {
                 device: phone(),
                 license: license(round),
                 term: 1,
-                title_facts: Some(title_facts(round % 200)),
+                title_facts: Some(title(round % 200).1),
             }),
             // One of two stays until its clocks run out.
             4 if round > 0 => Some(Command::Release { by: None, license: license(round) }),
@@ -196,7 +210,7 @@ pub fn history(events: u64, policy: &Policy) -> Result<(Member, Request)> {
         };
         let request = match command {
             Some(command) => request(at, n, command),
-            None => acquire_at(at, n, title),
+            None => acquire_at(at, n, n % 200),
         };
         let decision = decide(&member, &request, policy);
         let [event] = decision.events.as_slice() else { bail!("not one event: {decision:?}") };

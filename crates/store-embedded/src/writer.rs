@@ -173,7 +173,9 @@ impl Writer {
     fn plan_one<'a>(&self, append: &'a Append, plan: &mut Plan<'a>) -> Outcome {
         let key = append.key;
         let entry = plan.heads.entry(hash(&key), |(known, _)| *known == key, |(key, _)| hash(key));
-        let planned = entry.or_insert_with(|| (key, self.shared.heads.get(&key).unwrap_or_else(|| Head::origin(&key))));
+        let planned = entry.or_insert_with(|| {
+            (key, self.shared.heads.get(&key).unwrap_or_else(|| Head::origin(&key)))
+        });
         let head = &mut planned.into_mut().1;
         if append.expected != Version::from(head.version) {
             let actual = Version::from(head.version);

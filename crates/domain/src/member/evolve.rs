@@ -126,7 +126,7 @@ fn acquired(member: &mut Member, at: Timestamp, acquired: &Acquired) -> Effect {
         close(member, replaced, at, ClosedWhy::Replaced);
     }
     // Nor can what was over before be renewed beside the new one.
-    for license in member.past.values_mut() {
+    for (_, license) in member.past.iter_mut() {
         if license.device == *device && license.title == *title {
             license.closed.get_or_insert(Closed { at, why: ClosedWhy::Replaced });
         }

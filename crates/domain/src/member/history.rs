@@ -3,8 +3,9 @@
 //! Kept with an index by title, series and partner, because nearly every cap asks for one of them and
 //! the rest of a long history should cost it nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use litemap::LiteMap;
 
 use crate::facts::Facts;
 use crate::ids::{DeviceId, LicenseId, PartnerId, SeriesId, TitleId};
@@ -37,9 +38,9 @@ pub struct History {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Log {
     entries: Vec<Counted>,
-    by_title: BTreeMap<TitleId, Vec<u32>>,
-    by_series: BTreeMap<SeriesId, Vec<u32>>,
-    by_partner: BTreeMap<PartnerId, Vec<u32>>,
+    by_title: LiteMap<TitleId, Vec<u32>>,
+    by_series: LiteMap<SeriesId, Vec<u32>>,
+    by_partner: LiteMap<PartnerId, Vec<u32>>,
 }
 
 /// Which entries to look at; a superset of what a cap counts.

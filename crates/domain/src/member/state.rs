@@ -1,7 +1,8 @@
 //! A member as folded from its events: the compact history of what counted, and no counters.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use litemap::LiteMap;
 
 use crate::facts::{DeviceClass, Facts};
 use crate::ids::{DeviceId, IdempotencyKey, KeyThumbprint, LicenseId, TitleId};
@@ -16,15 +17,15 @@ use crate::time::Timestamp;
 pub struct Member {
     /// Of the last event; a decision never goes back behind it.
     pub last_at: Timestamp,
-    pub devices: BTreeMap<DeviceId, Device>,
+    pub devices: LiteMap<DeviceId, Device>,
     /// Licenses that count or could count again: held, still playable offline, or lapsed for want
     /// of a check-in.
-    pub licenses: BTreeMap<LicenseId, License>,
+    pub licenses: LiteMap<LicenseId, License>,
     /// Closed or over for good; kept for late reports and for renewal after the end.
-    pub past: BTreeMap<LicenseId, License>,
+    pub past: LiteMap<LicenseId, License>,
     pub history: History,
     /// Accepted requests by their idempotency key, for [`super::IDEMPOTENCY_KEPT`].
-    pub remembered: BTreeMap<IdempotencyKey, Remembered>,
+    pub remembered: LiteMap<IdempotencyKey, Remembered>,
     /// Refusals of the last [`super::REFUSALS_KEPT`], oldest first.
     pub refusals: Vec<(Timestamp, Arc<Refused>)>,
 }
