@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use domain::Timestamp;
@@ -31,6 +31,8 @@ const TOKENS_REMEMBERED_MAX: usize = 100_000;
 /// Keys that an identity provider took back are forgotten within this time.
 const KEYS_REFRESH_INTERVAL: Duration = Duration::from_secs(600);
 
+const CLOCK_WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What was accepted is answered within this time of being told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
@@ -51,6 +53,7 @@ async fn serve(plan: Plan, announce: impl FnOnce(SocketAddr)) -> anyhow::Result<
     let background = [
         tokio::spawn(keep_snapshots(Arc::clone(&state))),
         tokio::spawn(keep_keys_fresh(Arc::clone(&state))),
+        tokio::spawn(watch_clock(Arc::clone(&state))),
         tokio::spawn(reload::follow(Arc::clone(&state), policy, catalogue, hang_up)),
     ];
     let stop = Stop::new()?;
@@ -99,7 +102,7 @@ async fn assemble(plan: Plan) -> anyhow::Result<AppState> {
         tokens,
         proofs: ProofVerifier::new(PROOF_WINDOW_SECONDS, PROOFS_REMEMBERED_MAX),
         callers: ServiceCredentials::new(plan.api_keys),
-        clock: Arc::new(now),
+        clock: clock(),
         ids: service::Ids::new(Arc::new(rand::random)),
         settings: plan.settings,
         demo: plan.demo,
@@ -114,9 +117,21 @@ fn open_store(directory: &Path) -> anyhow::Result<Arc<EmbeddedStore>> {
         .with_context(|| format!("the store `{}` was not opened", directory.display()))
 }
 
-fn now() -> Timestamp {
+fn clock() -> service::Clock {
+    let started = Instant::now();
+    service::Clock::new(wall_clock, move || started.elapsed())
+}
+
+fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+async fn watch_clock(state: Arc<AppState>) {
+    loop {
+        tokio::time::sleep(CLOCK_WATCH_INTERVAL).await;
+        state.watch_clock();
+    }
 }
 
 async fn keep_snapshots(state: Arc<AppState>) {

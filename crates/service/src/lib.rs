@@ -8,6 +8,7 @@ pub mod auth;
 
 mod assets;
 mod caller;
+mod clock;
 mod demo;
 mod extract;
 mod finish;
@@ -25,10 +26,11 @@ mod state;
 mod wire;
 mod words;
 
+pub use clock::{Clock, Jump};
 pub use demo::DemoIdp;
 pub use finish::Unfinished;
 pub use metrics::Metrics;
 pub use openapi::openapi_json;
 pub use router::app;
 pub use serve::serve;
-pub use state::{AppState, Clock, Ids, Randomness, Settings, Signing};
+pub use state::{AppState, Ids, Randomness, Settings, Signing};

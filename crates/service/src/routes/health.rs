@@ -91,6 +91,11 @@ pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     let stats = state.engine.stats();
     let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let gauges = [
+        (
+            "carnet_clock_off_ms",
+            "How far the wall clock stands from the service's time, either way",
+            state.clock.gap_ms().unsigned_abs(),
+        ),
         ("carnet_engine_in_flight", "Ledger requests under way", number(stats.in_flight)),
         ("carnet_engine_cached_members", "Members in memory", number(stats.cached_members)),
         ("carnet_engine_cached_bytes", "Memory for members, estimated", stats.cached_bytes),

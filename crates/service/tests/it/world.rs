@@ -24,7 +24,7 @@ use service::auth::jwks::KeySource;
 use service::auth::proof::{ProofMode, ProofVerifier};
 use service::auth::service_credential::{ApiKeyConfig, ApiKeyHash, ServiceCredentials};
 use service::auth::token::{IssuerConfig, Role, TokenVerifier};
-use service::{AppState, DemoIdp, Ids, Metrics, Settings, Signing, Unfinished};
+use service::{AppState, Clock, DemoIdp, Ids, Metrics, Settings, Signing, Unfinished};
 use store::EventStore;
 use store_embedded::EmbeddedStore;
 use tokio::sync::oneshot;
@@ -136,7 +136,10 @@ impl Default for Setup {
 pub(crate) struct World {
     setup: Setup,
     directory: tempfile::TempDir,
+    /// The right time, which everybody but the server's machine has.
     clock: Arc<AtomicI64>,
+    /// By so much the machine's wall clock was set.
+    wall_set_by_ms: Arc<AtomicI64>,
     issuer: Signer,
     stranger: Signer,
     issuer_key: SigningKey,
@@ -166,6 +169,7 @@ impl World {
             setup,
             directory: tempfile::tempdir().unwrap(),
             clock: Arc::new(AtomicI64::new(START.parse::<Timestamp>().unwrap().as_millis())),
+            wall_set_by_ms: Arc::default(),
             issuer: issuer_key.signer("JWT"),
             stranger: stranger.signer("JWT"),
             issuer_key,
@@ -235,7 +239,8 @@ impl World {
         settings.cors_origins.clone_from(&self.setup.cors_origins);
         settings.request_timeout = self.setup.request_timeout;
         settings.media = Some(media(directory));
-        let clock = Arc::clone(&self.clock);
+        let (clock, set_by) = (Arc::clone(&self.clock), Arc::clone(&self.wall_set_by_ms));
+        let passed = Arc::clone(&self.clock);
         let signing_keys = SigningKeys::load_or_create(&directory.join("keys")).unwrap();
         AppState {
             engine: Engine::new(store, Arc::clone(&policies), options),
@@ -253,7 +258,13 @@ impl World {
                 sha256: ApiKeyHash::of(SERVICE_KEY),
                 roles: vec![Role::Service],
             }]),
-            clock: Arc::new(move || Timestamp::from_millis(clock.load(Ordering::SeqCst))),
+            clock: Clock::new(
+                move || {
+                    let ms = clock.load(Ordering::SeqCst) + set_by.load(Ordering::SeqCst);
+                    Timestamp::from_millis(ms)
+                },
+                move || Duration::from_millis(passed.load(Ordering::SeqCst).unsigned_abs()),
+            ),
             ids: Ids::new(Arc::new(random)),
             settings,
             demo,
@@ -287,6 +298,12 @@ impl World {
 
     pub(crate) fn pass_ms(&self, ms: i64) {
         self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Somebody sets the wall clock of the server's machine, and the server has noticed.
+    pub(crate) fn set_wall_clock_by_ms(&self, ms: i64) {
+        self.wall_set_by_ms.fetch_add(ms, Ordering::SeqCst);
+        self.state().watch_clock();
     }
 
     /// A token of the identity provider for an hour, with some claims added or replaced.
