@@ -13,6 +13,7 @@ fn event(sequence: u64) -> RawEvent {
         what: SessionEvent::KeepAlive,
         occurred_at: at(0),
         device_at: at(7),
+        clock_behind_ms: None,
         position_ms: None,
     }
 }
