@@ -64,6 +64,8 @@ pub struct Settings {
     /// Origins whose pages may call the APIs; none by default.
     pub cors_origins: Vec<String>,
     pub request_timeout: Duration,
+    /// How long requests are still taken once `/readyz` says that the process stops.
+    pub unready_for: Duration,
     /// A directory served at `/media/`, when media do not come from elsewhere.
     pub media: Option<PathBuf>,
 }
@@ -77,6 +79,7 @@ impl Settings {
             grants: true,
             cors_origins: Vec::new(),
             request_timeout: Duration::from_secs(15),
+            unready_for: Duration::ZERO,
             media: None,
         }
     }

@@ -165,6 +165,30 @@ fn a_catalogue_is_swapped_while_requests_go_on() {
     assert_eq!(ana.acquire("new", "k-3").status, 201);
 }
 
+/// Readiness goes away first; what still comes is answered, and then nobody is let in.
+#[test]
+fn a_process_that_stops_is_not_ready_before_it_closes() {
+    let mut world = World::with(Setup { unready_for: Duration::from_secs(3), ..Setup::default() });
+    assert_eq!(world.call("GET", "/readyz").send().status, 200);
+    world.ask_to_stop();
+    let stopping = loop {
+        let ready = world.call("GET", "/readyz").send();
+        if ready.status != 200 {
+            break ready;
+        }
+    };
+    let running = stopping.json["checks"].as_array().unwrap().last().unwrap();
+    assert_eq!((stopping.status, &running["name"]), (503, &json!("running")), "{stopping:?}");
+    assert_eq!(world.call("GET", "/healthz").send().status, 200, "nobody is to kill it");
+    let ana = world.signed_in("ana", "standard", "phone");
+    ana.download("film");
+    drop(ana);
+    world.stop();
+    assert!(TcpStream::connect(&world.address).is_err());
+    world.restart();
+    assert_eq!(world.timeline_types("ana"), ["device_registered", "acquired"]);
+}
+
 #[test]
 fn a_request_that_never_comes_whole_is_answered_all_the_same() {
     let request_timeout = Duration::from_millis(200);

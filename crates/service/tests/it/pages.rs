@@ -17,7 +17,7 @@ fn health_readiness_and_metrics() {
         .iter()
         .map(|check| check["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["store", "policy", "issuer_keys", "content_keys", "catalogue"]);
+    assert_eq!(names, ["store", "policy", "issuer_keys", "content_keys", "catalogue", "running"]);
 
     let ana = world.signed_in("ana", "standard", "phone");
     ana.download("film");

@@ -119,6 +119,7 @@ pub(crate) struct Setup {
     pub(crate) in_flight_max: usize,
     pub(crate) cors_origins: Vec<String>,
     pub(crate) request_timeout: Duration,
+    pub(crate) unready_for: Duration,
 }
 
 impl Default for Setup {
@@ -129,6 +130,7 @@ impl Default for Setup {
             in_flight_max: 1_000,
             cors_origins: vec![],
             request_timeout: Duration::from_secs(15),
+            unready_for: Duration::ZERO,
         }
     }
 }
@@ -149,7 +151,7 @@ pub(crate) struct World {
 }
 
 struct Server {
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     thread: JoinHandle<()>,
     state: Arc<AppState>,
 }
@@ -202,15 +204,20 @@ impl World {
                 service::serve(listener, serving, stopped, Duration::from_secs(20)).await;
             });
         });
-        self.server = Some(Server { stop, thread, state });
+        self.server = Some(Server { stop: Some(stop), thread, state });
     }
 
     /// Stops in good order; the clients notice nothing but a refused connection.
     pub(crate) fn stop(&mut self) {
-        let Some(Server { stop, thread, state }) = self.server.take() else { return };
-        let _ = stop.send(());
+        self.ask_to_stop();
+        let Some(Server { thread, state, .. }) = self.server.take() else { return };
         thread.join().unwrap();
         assert_eq!(Arc::strong_count(&state), 1, "something outlives the service");
+    }
+
+    pub(crate) fn ask_to_stop(&mut self) {
+        let stop = self.server.as_mut().and_then(|server| server.stop.take());
+        let _ = stop.map(|stop| stop.send(()));
     }
 
     /// The same directory, another process as far as anyone can tell.
@@ -238,6 +245,7 @@ impl World {
         settings.proofs = self.setup.proofs;
         settings.cors_origins.clone_from(&self.setup.cors_origins);
         settings.request_timeout = self.setup.request_timeout;
+        settings.unready_for = self.setup.unready_for;
         settings.media = Some(media(directory));
         let (clock, set_by) = (Arc::clone(&self.clock), Arc::clone(&self.wall_set_by_ms));
         let passed = Arc::clone(&self.clock);
