@@ -14,6 +14,7 @@ use service::auth::proof::ProofMode;
 use service::auth::service_credential::ApiKeyConfig;
 use service::auth::token::IssuerConfig;
 
+use crate::limits::Limits;
 use crate::plan::{CatalogueSource, Plan, PolicySource, clear_key};
 
 #[derive(Debug, Deserialize)]
@@ -40,6 +41,8 @@ struct File {
     api_keys: Vec<ApiKeyConfig>,
     #[serde(default)]
     engine: Engine,
+    #[serde(default)]
+    limits: Limits,
 }
 
 /// Where manifests and images are, if not where the catalogue's own URLs say.
@@ -99,6 +102,7 @@ fn plan(file: File, base: &Path, master: &MasterKey) -> anyhow::Result<Plan> {
     settings.proofs = file.proofs;
     settings.cors_origins = file.cors_origins;
     settings.media = media;
+    file.limits.apply(&mut settings);
     let mut engine = engine::Options::default();
     engine.cached_bytes_max = file.engine.cached_bytes_max.unwrap_or(engine.cached_bytes_max);
     engine.in_flight_max = file.engine.in_flight_max.unwrap_or(engine.in_flight_max);
@@ -122,6 +126,7 @@ fn plan(file: File, base: &Path, master: &MasterKey) -> anyhow::Result<Plan> {
         api_keys: file.api_keys,
         settings,
         engine,
+        limits: file.limits,
         demo: None,
     })
 }

@@ -16,6 +16,7 @@ use rust_embed::RustEmbed;
 use service::DemoIdp;
 
 use crate::arguments::Demo;
+use crate::limits::Limits;
 use crate::plan::{CatalogueSource, Plan, PolicySource, clear_key};
 
 /// `iss` of the demo's leases. Not an address: a browser keeps its downloads when the port changes.
@@ -45,6 +46,9 @@ pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
     let signing_keys = SigningKeys::load_or_create(&data.join("keys/signing"))?;
     let identity = DemoIdp::new(SigningKeys::load_or_create(&data.join("keys/identity"))?);
     let mut settings = service::Settings::new(ISSUER);
+    // Nobody but the person who stops it would have to hear of it.
+    let limits = Limits { unready_seconds: 0, ..Limits::default() };
+    limits.apply(&mut settings);
     settings.media = Some(match typed.media {
         Some(directory) => {
             ensure!(directory.is_dir(), "`--media`: `{}` is no directory", directory.display());
@@ -69,6 +73,7 @@ pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
         api_keys: vec![],
         settings,
         engine: engine::Options::default(),
+        limits,
         demo: Some(identity),
         data,
     })

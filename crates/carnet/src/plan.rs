@@ -12,6 +12,8 @@ use playback::{Catalogue, Delivery, DrmSystem};
 use service::auth::service_credential::ApiKeyConfig;
 use service::auth::token::IssuerConfig;
 
+use crate::limits::Limits;
+
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) listen: SocketAddr,
@@ -26,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) api_keys: Vec<ApiKeyConfig>,
     pub(crate) settings: service::Settings,
     pub(crate) engine: engine::Options,
+    pub(crate) limits: Limits,
     pub(crate) demo: Option<service::DemoIdp>,
 }
 

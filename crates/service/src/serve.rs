@@ -14,8 +14,6 @@ use tokio::net::TcpListener;
 use crate::router::app;
 use crate::state::AppState;
 
-/// A client that dawdles over its headers, or keeps a connection without using it, is let go.
-const HEADERS_WITHIN: Duration = Duration::from_secs(60);
 /// When no connection can be accepted (no file handles left, usually), trying at once is no use.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
@@ -30,7 +28,7 @@ pub async fn serve(
 ) {
     let service = TowerToHyperService::new(app(Arc::clone(&state)));
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(state.settings.headers_timeout);
     http.http2().timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
     let mut stop = pin!(async {

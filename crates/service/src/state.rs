@@ -64,6 +64,8 @@ pub struct Settings {
     /// Origins whose pages may call the APIs; none by default.
     pub cors_origins: Vec<String>,
     pub request_timeout: Duration,
+    /// A client that dawdles over its headers, or keeps a connection without using it, is let go.
+    pub headers_timeout: Duration,
     /// How long requests are still taken once `/readyz` says that the process stops.
     pub unready_for: Duration,
     /// A directory served at `/media/`, when media do not come from elsewhere.
@@ -79,6 +81,7 @@ impl Settings {
             grants: true,
             cors_origins: Vec::new(),
             request_timeout: Duration::from_secs(15),
+            headers_timeout: Duration::from_secs(60),
             unready_for: Duration::ZERO,
             media: None,
         }

@@ -30,6 +30,9 @@ issuer = "urn:test:identity"
 audiences = ["carnet"]
 keys = "jwks.json"
 claims = { member = "sub", plan = "plan" }
+
+[limits]
+unready_seconds = 0
 "#;
 
 pub(crate) const POLICY: &str = r#"
