@@ -15,7 +15,7 @@ use service::auth::service_credential::ApiKeyConfig;
 use service::auth::token::IssuerConfig;
 
 use crate::limits::Limits;
-use crate::plan::{CatalogueSource, Plan, PolicySource, clear_key};
+use crate::plan::{CatalogueSource, Plan, PolicySource, check_media, clear_key};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,8 +94,11 @@ fn plan(file: File, base: &Path, master: &MasterKey) -> anyhow::Result<Plan> {
         Some(Media::BaseUrl(url)) => (Some(url), None),
         Some(Media::Directory(directory)) => (None, Some(base.join(directory))),
     };
+    let data = base.join(file.data);
+    let (signing_keys, content_keys) = (base.join(file.signing_keys), base.join(file.content_keys));
     if let Some(directory) = &media {
-        ensure!(directory.is_dir(), "`media.directory`: `{}` is no directory", directory.display());
+        let kept_apart = [&*data, &*signing_keys, &*content_keys];
+        check_media(directory, &kept_apart).context("`media.directory`")?;
     }
     let mut settings = service::Settings::new(&file.issuer);
     settings.public_url = file.public_url;
@@ -113,14 +116,13 @@ fn plan(file: File, base: &Path, master: &MasterKey) -> anyhow::Result<Plan> {
             *path = base.join(&path);
         }
     }
-    let content_keys = base.join(file.content_keys);
     Ok(Plan {
         listen: file.listen,
-        data: base.join(file.data),
+        data,
         policy: PolicySource::Directory(base.join(file.policy)),
         catalogue: CatalogueSource::File(base.join(file.catalogue)),
         delivery: Delivery::new(media_base.as_deref(), vec![clear_key()])?,
-        signing_keys: SigningKeys::load(&base.join(file.signing_keys))?,
+        signing_keys: SigningKeys::load(&signing_keys)?,
         content_keys: ContentKeys::load(&content_keys, master)?,
         issuers,
         api_keys: file.api_keys,

@@ -152,6 +152,11 @@ impl Client {
         answer(self.agent.get(url).header("authorization", self.authorization()).call()?)
     }
 
+    /// As served to everybody.
+    pub(crate) fn bytes(&self, path: &str) -> Result<Vec<u8>, ureq::Error> {
+        self.agent.get(format!("{}{path}", self.base)).call()?.body_mut().read_to_vec()
+    }
+
     /// With an idempotency key, unless that is empty.
     pub(crate) fn post(&self, path: &str, key: &str, body: &Value) -> Result<Answer, ureq::Error> {
         let url = format!("{}{path}", self.base);
