@@ -23,6 +23,7 @@ mod router;
 mod routes;
 mod serve;
 mod state;
+mod trace;
 mod wire;
 mod words;
 

@@ -135,6 +135,10 @@ impl Ids {
         LicenseId::new(&id).expect("30 letters and digits are an id")
     }
 
+    pub(crate) fn random(&self) -> [u8; 16] {
+        (self.random)()
+    }
+
     pub fn request(&self) -> String {
         format!("{}-{:x}", self.prefix, self.requests.fetch_add(1, Ordering::Relaxed))
     }

@@ -19,4 +19,5 @@ mod retries;
 mod service_api;
 mod session_events;
 mod streaming;
+mod traces;
 mod world;

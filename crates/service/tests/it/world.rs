@@ -11,6 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::Timestamp;
 use drm::content_keys::{ContentKeys, MasterKey, seal, write_sealed};
 use drm::grant::GrantMemory;
+use drm::jwk::JwkSet;
 use drm::jws::{Signer, SigningKey};
 use drm::signing_keys::SigningKeys;
 use engine::viewing::Viewing;
@@ -120,6 +121,8 @@ pub(crate) struct Setup {
     pub(crate) cors_origins: Vec<String>,
     pub(crate) request_timeout: Duration,
     pub(crate) unready_for: Duration,
+    /// Where the identity provider publishes its keys, when they are not simply known.
+    pub(crate) keys_url: Option<String>,
 }
 
 impl Default for Setup {
@@ -131,6 +134,7 @@ impl Default for Setup {
             cors_origins: vec![],
             request_timeout: Duration::from_secs(15),
             unready_for: Duration::ZERO,
+            keys_url: None,
         }
     }
 }
@@ -281,12 +285,19 @@ impl World {
         }
     }
 
+    pub(crate) fn issuer_keys(&self) -> JwkSet {
+        JwkSet::new(vec![self.issuer_key.public_jwk()])
+    }
+
     fn issuer_config(&self) -> IssuerConfig {
-        let keys = drm::jwk::JwkSet::new(vec![self.issuer_key.public_jwk()]);
+        let keys = match &self.setup.keys_url {
+            Some(url) => KeySource::from(url.clone()),
+            None => KeySource::Fixed(self.issuer_keys()),
+        };
         IssuerConfig {
             issuer: ISSUER.to_owned(),
             audiences: vec![AUDIENCE.to_owned()],
-            keys: KeySource::Fixed(keys),
+            keys,
             claims: ClaimMapping {
                 device: Some(ClaimPath::new("device")),
                 plan: Some(ClaimPath::new("plan")),
