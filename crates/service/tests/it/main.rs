@@ -20,4 +20,5 @@ mod service_api;
 mod session_events;
 mod streaming;
 mod traces;
+mod walk;
 mod world;

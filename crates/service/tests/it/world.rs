@@ -1,8 +1,9 @@
 //! A service, its clients, and the hands of the clock.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -123,6 +124,8 @@ pub(crate) struct Setup {
     pub(crate) unready_for: Duration,
     /// Where the identity provider publishes its keys, when they are not simply known.
     pub(crate) keys_url: Option<String>,
+    pub(crate) proofs_max: usize,
+    pub(crate) grants_max: usize,
 }
 
 impl Default for Setup {
@@ -135,6 +138,8 @@ impl Default for Setup {
             request_timeout: Duration::from_secs(15),
             unready_for: Duration::ZERO,
             keys_url: None,
+            proofs_max: 10_000,
+            grants_max: 1_000,
         }
     }
 }
@@ -152,6 +157,8 @@ pub(crate) struct World {
     server: Option<Server>,
     pub(crate) address: String,
     agent: ureq::Agent,
+    /// Method, path and status of every answer.
+    answered: Mutex<BTreeSet<(&'static str, String, u16)>>,
 }
 
 struct Server {
@@ -182,6 +189,7 @@ impl World {
             server: None,
             address: String::new(),
             agent: config.build().into(),
+            answered: Mutex::default(),
         };
         world.start();
         world
@@ -262,9 +270,9 @@ impl World {
             delivery: delivery(),
             signing: Signing::new(signing_keys, &settings.issuer),
             content_keys: content_keys(directory),
-            grant_memory: GrantMemory::new(1_000),
+            grant_memory: GrantMemory::new(self.setup.grants_max),
             tokens: TokenVerifier::new(issuers, 1_000).unwrap(),
-            proofs: ProofVerifier::new(60, 10_000),
+            proofs: ProofVerifier::new(60, self.setup.proofs_max),
             callers: ServiceCredentials::new(vec![ApiKeyConfig {
                 name: "licensing".to_owned(),
                 sha256: ApiKeyHash::of(SERVICE_KEY),
@@ -309,6 +317,10 @@ impl World {
             service_role: Some("service".to_owned()),
             leeway_seconds: 0,
         }
+    }
+
+    pub(crate) fn answered(&self) -> BTreeSet<(&'static str, String, u16)> {
+        self.answered.lock().unwrap().clone()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -587,6 +599,9 @@ impl Call<'_> {
             None => agent.run(request.body(()).unwrap()),
         };
         let mut answer = answer.unwrap();
+        let path = self.path.split('?').next().unwrap().to_owned();
+        let told = (self.method, path, answer.status().as_u16());
+        self.world.answered.lock().unwrap().insert(told);
         let bytes = answer.body_mut().read_to_vec().unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         Answer {
