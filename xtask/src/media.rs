@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result<()> {
     tools::ensure_ffmpeg()?;
     say("media: the packager");
     let packager = tools::install_packager(&media.join("packager"), &work.join("packager"))?;
-    let keys = tools::read_keys(&media.join("demo-keys.json"))?;
+    let keys = tools::read_keys(&root().join("demo/content-keys.json"))?;
     for film in films() {
         say(&format!("media: {}", film.name));
         let clear = shoot(&film, &work)?;
@@ -158,7 +158,7 @@ fn package(film: &Film, clear: &Path, packager: &Path, keys: &[Key], folder: &Pa
         let label = format!("{}/{track}", film.name);
         let key = keys.iter().find(|key| key.label == label);
         let Some(Key { id, key, .. }) = key else {
-            bail!("`media/demo-keys.json` has no key labelled `{label}`; add one");
+            bail!("`demo/content-keys.json` has no key labelled `{label}`; add one");
         };
         raw_keys.push(format!("label={track}:key_id={id}:key={key}"));
         // Playlists are named relative to the master.

@@ -35,7 +35,7 @@ use service::auth::jwks::KeySource;
 use service::auth::proof::{ProofMode, ProofVerifier};
 use service::auth::service_credential::ServiceCredentials;
 use service::auth::token::{IssuerConfig, TokenVerifier};
-use service::{AppState, Ids, Metrics, Settings, Signing, Unfinished};
+use service::{AppState, Clock, Ids, Metrics, Settings, Signing, Unfinished};
 use store::{EventStore, StreamId};
 use store_embedded::EmbeddedStore;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -365,7 +365,10 @@ fn assemble(
         // Proofs are made beforehand, for their signatures are the clients' work.
         proofs: ProofVerifier::new(3_600, 10_000_000),
         callers: ServiceCredentials::default(),
-        clock: Arc::new(now),
+        clock: Clock::new(now, {
+            let started = Instant::now();
+            move || started.elapsed()
+        }),
         ids: Ids::new(Arc::new(rand::random)),
         settings,
         demo: None,

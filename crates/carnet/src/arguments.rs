@@ -38,7 +38,21 @@ pub(crate) enum Command {
     Openapi,
 }
 
+/// What `docs/operations.md` explains; a test holds it to what is read.
+const CONFIGURATION: &str = "\
+Settings of the file (docs/operations.md explains them, with an example):
+  issuer, listen, public_url, data, policy, catalogue, media, signing_keys, content_keys, proofs,
+  cors_origins, [[issuers]], [[api_keys]]
+  [engine]  cached_bytes_max (67108864), in_flight_max (2048)
+  [limits]  request_timeout_seconds (15), headers_timeout_seconds (60), unready_seconds (2),
+            drain_seconds_max (30), proof_window_seconds (60), proofs_remembered_max (500000),
+            grants_remembered_max (125000), tokens_remembered_max (100000),
+            keys_refresh_seconds (600), store_queue_max (65536), store_bytes_max (none)
+
+CARNET_MASTER_KEY holds the key that content keys are sealed with; RUST_LOG chooses what is logged.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = CONFIGURATION)]
 pub(crate) struct Serve {
     /// The configuration file; paths in it are relative to it
     #[arg(long, value_name = "FILE", default_value = "carnet.toml")]

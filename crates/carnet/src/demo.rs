@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use drm::content_keys::{ContentKeys, MasterKey, seal, write_sealed};
 use drm::signing_keys::SigningKeys;
 use playback::Delivery;
@@ -16,17 +16,18 @@ use rust_embed::RustEmbed;
 use service::DemoIdp;
 
 use crate::arguments::Demo;
-use crate::plan::{CatalogueSource, Plan, PolicySource, clear_key};
+use crate::limits::Limits;
+use crate::plan::{CatalogueSource, Plan, PolicySource, check_media, clear_key};
 
 /// `iss` of the demo's leases. Not an address: a browser keeps its downloads when the port changes.
 const ISSUER: &str = "urn:carnet:demo";
 
-/// The catalogue and the policy.
+/// The catalogue, the policy, and the plain content keys of the films, which are nobody's secret.
 #[derive(RustEmbed)]
 #[folder = "../../demo/"]
 struct Samples;
 
-/// The sample films, and their plain content keys, which are nobody's secret.
+/// The sample films. Everything here is served.
 #[derive(RustEmbed)]
 #[folder = "../../media/"]
 #[include = "art/*"]
@@ -34,10 +35,9 @@ struct Samples;
 #[include = "*/*.mp4"]
 #[include = "*/*.mpd"]
 #[include = "*/*.m3u8"]
-#[include = "demo-keys.json"]
 struct Media;
 
-const CONTENT_KEYS: &str = "demo-keys.json";
+const CONTENT_KEYS: &str = "content-keys.json";
 
 pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
     let data = typed.data_dir;
@@ -45,9 +45,12 @@ pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
     let signing_keys = SigningKeys::load_or_create(&data.join("keys/signing"))?;
     let identity = DemoIdp::new(SigningKeys::load_or_create(&data.join("keys/identity"))?);
     let mut settings = service::Settings::new(ISSUER);
+    // Nobody but the person who stops it would have to hear of it.
+    let limits = Limits { unready_seconds: 0, ..Limits::default() };
+    limits.apply(&mut settings);
     settings.media = Some(match typed.media {
         Some(directory) => {
-            ensure!(directory.is_dir(), "`--media`: `{}` is no directory", directory.display());
+            check_media(&directory, &[&data]).context("`--media`")?;
             directory
         }
         None => unpack_media(&data.join("media"))?,
@@ -69,6 +72,7 @@ pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
         api_keys: vec![],
         settings,
         engine: engine::Options::default(),
+        limits,
         demo: Some(identity),
         data,
     })
@@ -105,9 +109,8 @@ fn sample_policy() -> Vec<(String, String)> {
 /// Sealed anew at each start, because another release may bring other films.
 fn content_keys(directory: &Path) -> anyhow::Result<ContentKeys> {
     let master = MasterKey::parse(&master_key(&directory.join("master.key"))?)?;
-    let path = directory.join("content-keys.json");
-    let plain = Media::get(CONTENT_KEYS).context("the keys of the sample films are missing")?;
-    let sealed = seal(std::str::from_utf8(&plain.data)?, &master)?;
+    let path = directory.join(CONTENT_KEYS);
+    let sealed = seal(&sample(CONTENT_KEYS)?, &master)?;
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => write_sealed(&path, &sealed),
@@ -134,7 +137,7 @@ fn master_key(path: &Path) -> anyhow::Result<String> {
 
 /// The films lie beside the store as files, because players ask for parts of files.
 fn unpack_media(directory: &Path) -> anyhow::Result<PathBuf> {
-    for name in Media::iter().filter(|name| name != CONTENT_KEYS) {
+    for name in Media::iter() {
         let path = directory.join(name.as_ref());
         let Some(file) = Media::get(&name) else { continue };
         if fs::read(&path).is_ok_and(|there| there == *file.data) {

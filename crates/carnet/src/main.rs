@@ -19,6 +19,7 @@ mod arguments;
 mod config;
 mod demo;
 mod keys;
+mod limits;
 mod logging;
 mod node;
 mod plan;

@@ -8,6 +8,7 @@ pub mod auth;
 
 mod assets;
 mod caller;
+mod clock;
 mod demo;
 mod extract;
 mod finish;
@@ -22,13 +23,15 @@ mod router;
 mod routes;
 mod serve;
 mod state;
+mod trace;
 mod wire;
 mod words;
 
+pub use clock::{Clock, Jump};
 pub use demo::DemoIdp;
 pub use finish::Unfinished;
 pub use metrics::Metrics;
 pub use openapi::openapi_json;
 pub use router::app;
 pub use serve::serve;
-pub use state::{AppState, Clock, Ids, Randomness, Settings, Signing};
+pub use state::{AppState, Ids, Randomness, Settings, Signing};

@@ -33,6 +33,7 @@ enum Counted {
     Finding(&'static str),
     DrmLicense(&'static str),
     ClockBehind,
+    ClockJump(&'static str),
     Panics,
 }
 
@@ -105,6 +106,11 @@ impl Metrics {
         self.count(Counted::ClockBehind);
     }
 
+    /// Of the wall clock, forward or back.
+    pub(crate) fn clock_jump(&self, ms: i64) {
+        self.count(Counted::ClockJump(if ms < 0 { "back" } else { "forward" }));
+    }
+
     pub(crate) fn panic(&self) {
         self.count(Counted::Panics);
     }
@@ -169,6 +175,11 @@ impl Metrics {
                     "carnet_clock_behind_total",
                     "Decisions taken while the wall clock stood behind the member's last event",
                     String::new(),
+                ),
+                Counted::ClockJump(direction) => (
+                    "carnet_clock_jumps_total",
+                    "Times that the wall clock was set while the process ran",
+                    format!(r#"{{direction="{direction}"}}"#),
                 ),
                 Counted::Panics => {
                     ("carnet_panics_total", "Requests that failed by a bug", String::new())

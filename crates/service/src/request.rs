@@ -19,11 +19,11 @@ use crate::extract::with_whole_body;
 use crate::finish::Finish;
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::trace::{TRACERESPONSE, Trace};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The server's time with milliseconds, for devices to correct their clocks by.
 pub(crate) const CARNET_TIME: HeaderName = HeaderName::from_static("carnet-time");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
@@ -42,10 +42,13 @@ pub(crate) async fn outermost(
     let route = route.map_or_else(|| Arc::clone(&NO_ROUTE), |path| path.as_str().into());
     let method = method_name(request.method());
     let is_api = request.uri().path().starts_with("/v1/");
+    let trace = Trace::of(request.headers(), || state.ids.random());
+    let traceresponse = trace.response();
     let span = tracing::info_span!(
         "request",
         request_id = %id,
-        trace_id = trace_id(request.headers()),
+        trace_id = %trace.trace_id(),
+        span_id = %trace.span_id(),
         method,
         route = %route,
     );
@@ -56,7 +59,7 @@ pub(crate) async fn outermost(
             Err(problem) => problem.into_response(),
         }
     };
-    let answer = AssertUnwindSafe(answer).catch_unwind().instrument(span.clone());
+    let answer = AssertUnwindSafe(trace.scope(answer)).catch_unwind().instrument(span.clone());
     let answer = Finish::new(answer, &state.unfinished);
     let answer = tokio::time::timeout(state.settings.request_timeout, answer).await;
     let mut response = match answer {
@@ -80,6 +83,9 @@ pub(crate) async fn outermost(
         }
     }
     finish_headers(&state, &mut response, &id, is_api);
+    if let Some(traceresponse) = traceresponse {
+        response.headers_mut().insert(TRACERESPONSE, traceresponse);
+    }
     let took = started.elapsed();
     let status = response.status().as_u16();
     state.metrics.request(&route, method, status, took);
@@ -124,14 +130,6 @@ fn request_id(headers: &HeaderMap, state: &AppState) -> String {
         Some(id) => id.to_owned(),
         None => state.ids.request(),
     }
-}
-
-/// The trace's id of a W3C `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`.
-fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    let mut parts = headers.get(TRACEPARENT)?.to_str().ok()?.split('-');
-    let (_version, trace_id) = (parts.next()?, parts.next()?);
-    let is_sane = trace_id.len() == 32 && trace_id.bytes().all(|b| b.is_ascii_hexdigit());
-    is_sane.then_some(trace_id)
 }
 
 /// One of a closed set, whatever people send.

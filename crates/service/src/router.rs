@@ -18,6 +18,7 @@ use crate::routes::{
     session_events, well_known,
 };
 use crate::state::AppState;
+use crate::trace::{TRACEPARENT, TRACERESPONSE, TRACESTATE};
 use crate::{assets, openapi};
 
 /// Everything that is documented.
@@ -93,12 +94,14 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::CONTENT_TYPE,
             HeaderName::from_static("dpop"),
             HeaderName::from_static("idempotency-key"),
-            HeaderName::from_static("traceparent"),
+            TRACEPARENT,
+            TRACESTATE,
             REQUEST_ID,
         ])
         .expose_headers([
             REQUEST_ID,
             CARNET_TIME,
+            TRACERESPONSE,
             header::DATE,
             header::ETAG,
             header::RETRY_AFTER,

@@ -27,7 +27,8 @@ pub(super) fn title(line: &[u8]) -> Result<Title, Vec<Problem>> {
     if line.starts_with(b"\xef\xbb\xbf") {
         return Err(whole("begins with a byte order mark; save the file as UTF-8 without one"));
     }
-    let value: Json = serde_json::from_slice(line).map_err(|error| {
+    // Without its end: or JSON that is cut off would end in column 0 of the next one.
+    let value: Json = serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
         // The parser counts within the one line it was given, so only its column tells something.
         let message = error.to_string();
         let reason = message.split(" at line ").next().unwrap_or_default().to_owned();

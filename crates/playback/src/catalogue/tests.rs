@@ -414,6 +414,21 @@ fn bad_fields_are_named_with_their_remedy() {
 }
 
 #[test]
+fn a_line_that_was_cut_off_is_named_with_the_column_where_it_ends() {
+    let said = |text: &str| read(text).unwrap_err().to_string();
+    let expected = "titles.jsonl, line 1: not a JSON object on one line: \
+                    EOF while parsing an object at column 9";
+    for end in ["", "\n", "\r\n", " \n"] {
+        assert_eq!(said(&format!("{{\"id\":\"x\"{end}")), expected, "{end:?}");
+    }
+    assert_eq!(
+        said("{\"id\":\"x\n"),
+        "titles.jsonl, line 1: not a JSON object on one line: \
+         EOF while parsing a string at column 8"
+    );
+}
+
+#[test]
 fn bad_lines_are_named_by_number_and_all_at_once() {
     let good = line(&[]);
     let text = format!(

@@ -167,7 +167,6 @@ pub(crate) struct SessionEvent {
     /// By the device's own clock, right or wrong.
     pub device_at: Instant,
     /// How far that clock stood below the highest time it had seen.
-    #[expect(dead_code, reason = "taken from devices; the viewing log has no place for it yet")]
     pub clock_behind_ms: Option<u64>,
     pub position_ms: Option<u64>,
 }

@@ -104,6 +104,8 @@ pub(crate) struct Link {
 pub(crate) struct StatusDocument {
     #[serde(flatten)]
     pub license: License,
+    /// What happened to it, oldest first: that it was acquired, and what of the member's last
+    /// 1,024 events is about it.
     pub events: Vec<LicenseEvent>,
 }
 
@@ -194,14 +196,13 @@ fn status_since(license: &DomainLicense, at: Timestamp) -> Timestamp {
     }
 }
 
-/// What of the member's timeline is about one license.
+/// That it was acquired, and what of these events of the member is about it since.
 pub(crate) fn license_events(
     id: &LicenseId,
     license: &DomainLicense,
     events: &[Event],
 ) -> Vec<LicenseEvent> {
     let kind = |body: &EventBody| match body {
-        EventBody::Acquired(acquired) if acquired.license == *id => Some("register"),
         EventBody::Acquired(acquired) if acquired.replaces.as_ref() == Some(id) => Some("cancel"),
         EventBody::Reissued { license, .. } if license == id => Some("reissue"),
         EventBody::Renewed(renewed) if renewed.license == *id => Some("renew"),
@@ -218,15 +219,20 @@ pub(crate) fn license_events(
     let closed_at = license.closed.map_or(Timestamp::MAX, |closed| closed.at);
     let own =
         events.iter().filter(|event| event.at >= license.acquired_at && event.at <= closed_at);
-    own.filter_map(|event| {
+    let registered = LicenseEvent {
+        kind: "register",
+        timestamp: license.acquired_at.into(),
+        id: (&license.device).into(),
+    };
+    let since = own.filter_map(|event| {
         let device = match &event.body {
             EventBody::Released { by: Some(by), .. } => by,
             _ => &license.device,
         };
         let kind = kind(&event.body)?;
         Some(LicenseEvent { kind, timestamp: event.at.into(), id: device.into() })
-    })
-    .collect()
+    });
+    std::iter::once(registered).chain(since).collect()
 }
 
 /// A key-system request, as the CDM made it.

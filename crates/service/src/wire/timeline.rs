@@ -421,6 +421,9 @@ pub(crate) struct ViewedEvent {
     pub occurred_at: Instant,
     /// By the device's own clock.
     pub device_at: Instant,
+    /// How far that clock stood below the highest time it had seen, by the device's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_behind_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position_ms: Option<u64>,
 }
@@ -442,6 +445,7 @@ impl From<Viewed> for ViewedEvent {
             kind: event.what.name(),
             occurred_at: event.occurred_at.into(),
             device_at: event.device_at.into(),
+            clock_behind_ms: event.clock_behind_ms,
             position_ms: event.position_ms,
         }
     }

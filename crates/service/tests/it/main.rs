@@ -19,4 +19,6 @@ mod retries;
 mod service_api;
 mod session_events;
 mod streaming;
+mod traces;
+mod walk;
 mod world;

@@ -53,6 +53,32 @@ fn a_list_is_decided_together_and_answers_one_outcome_each() {
     assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"));
 }
 
+/// However much has happened to the member since, a status document is read from the newest events.
+#[test]
+fn a_status_document_tells_of_the_members_newest_events() {
+    let world = World::new();
+    let ana = world.signed_in("ana", "standard", "phone");
+    let id = ana.download("film");
+    let facts = json!({ "plan": "standard", "territory": "DE" });
+    let again = vec![json!({ "do": "acquire", "device": "phone", "title": "film" }); 50];
+    let kinds = || {
+        let events = ana.status(&id).json["events"].as_array().unwrap().clone();
+        events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for n in 1..=22 {
+        world.pass_ms(1_000);
+        assert_eq!(send(&world, &format!("again-{n}"), &facts, &json!(again)).status, 200);
+        if [1, 3, 19].contains(&n) {
+            let expected = [vec!["register"], vec!["reissue"; 50 * n]].concat();
+            assert_eq!(kinds(), expected);
+        }
+    }
+    let known = [vec!["register"], vec!["reissue"; 1_024]].concat();
+    assert_eq!(kinds(), known);
+    assert_eq!(ana.release(&id).status, 200);
+    assert_eq!(kinds().last().unwrap(), "return");
+}
+
 #[test]
 fn title_facts_of_the_caller_stand_for_the_catalogues() {
     let world = World::new();
