@@ -120,6 +120,7 @@ pub fn register() -> Event {
         class: DeviceClass::Phone,
         key: id("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
         name: "Ana's phone".to_owned(),
+        decided: None,
     };
     Event { at: BEGAN_AT, cause: Cause::default(), body }
 }
@@ -134,7 +135,7 @@ static MEMBER_FACTS: LazyLock<MemberFacts> = LazyLock::new(|| MemberFacts {
     profile: Some(id("profile-1")),
     plan: Some(id("premium")),
     territory: Some(id("DE")),
-    security_level: None,
+    ..MemberFacts::default()
 });
 
 #[expect(clippy::indexing_slicing, reason = "the remainder is below the number of titles")]
@@ -151,6 +152,7 @@ fn title_facts(title: u64) -> TitleFacts {
         partner: id(&format!("partner-{}", title % 10)),
         series: Some(id(&format!("series-{}", title % 40))),
         tags: tags.into(),
+        maturity_rating: None,
         downloadable: true,
         offered: true,
         available_from: None,

@@ -98,6 +98,7 @@ fn title_facts() -> Result<TitleFacts> {
         partner: "aurora-pictures".parse()?,
         series: Some("northern-lines".parse()?),
         tags: Arc::from(["drama".parse()?, "award-winner".parse()?]),
+        maturity_rating: None,
         downloadable: true,
         offered: true,
         available_from: Some(at("2026-01-01T00:00:00Z")?),
@@ -111,6 +112,7 @@ fn member_facts() -> Result<MemberFacts> {
         plan: Some("premium".parse()?),
         territory: Some("DE".parse()?),
         security_level: Some("L1".parse()?),
+        ..Default::default()
     })
 }
 
@@ -309,10 +311,10 @@ mod json {
             device: device.as_str(),
             title: title.as_str(),
             facts: FactsV1 {
-                profile: facts.profile.as_ref().map(|it| it.as_str()),
-                plan: facts.plan.as_ref().map(|it| it.as_str()),
-                territory: facts.territory.as_ref().map(|it| it.as_str()),
-                security_level: facts.security_level.as_ref().map(|it| it.as_str()),
+                profile: facts.member.profile.as_ref().map(|it| it.as_str()),
+                plan: facts.member.plan.as_ref().map(|it| it.as_str()),
+                territory: facts.member.territory.as_ref().map(|it| it.as_str()),
+                security_level: facts.member.security_level.as_ref().map(|it| it.as_str()),
                 class: facts.class.name(),
                 partner: facts.title.partner.as_str(),
                 series: facts.title.series.as_ref().map(|it| it.as_str()),
@@ -379,15 +381,19 @@ mod json {
     fn acquired_from(stored: AcquiredV1<'_>) -> Result<Acquired> {
         let AcquiredV1 { license, device, title, facts, policy, term, caps, replaces } = stored;
         let facts = Facts {
-            profile: facts.profile.map(str::parse).transpose()?,
-            plan: facts.plan.map(str::parse).transpose()?,
-            territory: facts.territory.map(str::parse).transpose()?,
-            security_level: facts.security_level.map(str::parse).transpose()?,
+            member: domain::MemberFacts {
+                profile: facts.profile.map(str::parse).transpose()?,
+                plan: facts.plan.map(str::parse).transpose()?,
+                territory: facts.territory.map(str::parse).transpose()?,
+                security_level: facts.security_level.map(str::parse).transpose()?,
+                ..domain::MemberFacts::default()
+            },
             class: DeviceClass::named(facts.class).context("a class")?,
             title: TitleFacts {
                 partner: facts.partner.parse()?,
                 series: facts.series.map(str::parse).transpose()?,
                 tags: facts.tags.into_iter().map(str::parse).collect::<Result<_, _>>()?,
+                maturity_rating: None,
                 downloadable: facts.downloadable,
                 offered: facts.offered,
                 available_from: facts.available_from.map(Timestamp::from_millis),

@@ -319,6 +319,7 @@ fn register(ledger: &dyn EventStore, members: usize, key: &KeyThumbprint) -> Res
         class: DeviceClass::Phone,
         key: key.clone(),
         name: "Ana's phone".to_owned(),
+        decided: None,
     };
     let event = Event { at: now(), cause: Cause::default(), body };
     let registered = [codec::encode_event(&event)];

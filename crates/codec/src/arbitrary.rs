@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use domain::member::{
-    Acquired, CapFinding, Cause, CheckInMoved, Code, Command, Contributor, EventBody, Finding,
-    Holding, Idempotency, Play, PlayReport, Refused, Remedy, RemedyAction, Renewed, Term,
+    Acquired, CapFinding, Cause, CheckInMoved, Code, Command, Contributor, CountedKind,
+    DeviceDecided, EventBody, Finding, Holding, Idempotency, Play, PlayReport, Refused, Remedy,
+    RemedyAction, Renewed, Term,
 };
-use domain::policy::{Counts, ScopeKey};
+use domain::policy::{Counts, Kinds, ScopeKey};
 use domain::{
     DeviceClass, Duration, Event, Facts, InvalidId, KeyThumbprint, MemberFacts, PolicyVersion,
     Timestamp, TitleFacts,
@@ -70,13 +71,23 @@ fn member_facts() -> impl Strategy<Value = MemberFacts> {
         of(id(domain::Plan::new)),
         of(id(domain::Territory::new)),
         of(id(domain::SecurityLevel::new)),
+        of(id(domain::Account::new)),
+        of(any::<u16>()),
+        of(instant()),
     )
-        .prop_map(|(profile, plan, territory, security_level)| MemberFacts {
-            profile,
-            plan,
-            territory,
-            security_level,
-        })
+        .prop_map(
+            |(profile, plan, territory, security_level, account, maturity_limit, member_since)| {
+                MemberFacts {
+                    profile,
+                    plan,
+                    territory,
+                    security_level,
+                    account,
+                    maturity_limit,
+                    member_since,
+                }
+            },
+        )
 }
 
 fn title_facts() -> impl Strategy<Value = TitleFacts> {
@@ -84,18 +95,22 @@ fn title_facts() -> impl Strategy<Value = TitleFacts> {
         id(domain::PartnerId::new),
         of(id(domain::SeriesId::new)),
         vec(id(domain::Tag::new), 0..4),
+        of(any::<u16>()),
         any::<(bool, bool)>(),
         of(instant()),
         of(instant()),
     )
-        .prop_map(|(partner, series, tags, (downloadable, offered), from, until)| TitleFacts {
-            partner,
-            series,
-            tags: tags.into(),
-            downloadable,
-            offered,
-            available_from: from,
-            available_until: until,
+        .prop_map(|(partner, series, tags, rating, (downloadable, offered), from, until)| {
+            TitleFacts {
+                partner,
+                series,
+                tags: tags.into(),
+                maturity_rating: rating,
+                downloadable,
+                offered,
+                available_from: from,
+                available_until: until,
+            }
         })
 }
 
@@ -186,16 +201,18 @@ fn counts() -> impl Strategy<Value = Counts> {
     prop_oneof![
         Just(Counts::ActiveLicenses),
         Just(Counts::DevicesHolding),
-        any::<(bool, bool)>()
-            .prop_map(|(acquisitions, renewals)| Counts::Events { acquisitions, renewals }),
+        Just(Counts::DistinctTitles),
+        Just(Counts::DevicesRegistered),
+        proptest::sample::subsequence(CountedKind::ALL.to_vec(), 0..=7)
+            .prop_map(|kinds| Counts::Events(Kinds::of(&kinds))),
     ]
 }
 
 fn contributor() -> impl Strategy<Value = Contributor> {
     (
         instant(),
-        id(domain::LicenseId::new),
-        id(domain::TitleId::new),
+        of(id(domain::LicenseId::new)),
+        of(id(domain::TitleId::new)),
         id(domain::DeviceId::new),
         of(instant()),
         of(any::<u16>()),
@@ -211,21 +228,18 @@ fn contributor() -> impl Strategy<Value = Contributor> {
 }
 
 fn finding() -> impl Strategy<Value = Finding> {
-    let cap = (
-        counts(),
-        vec(select(ScopeKey::ALL.to_vec()), 0..3),
-        any::<(u32, u32)>(),
-        of((instant(), instant())),
-        vec(contributor(), 0..3),
-    )
-        .prop_map(|(counts, per, (limit, used), window, contributors)| CapFinding {
-            counts,
-            per,
-            limit,
-            used,
-            window,
-            contributors,
-        });
+    let cap =
+        (
+            counts(),
+            vec(select(ScopeKey::ALL.to_vec()), 0..3),
+            of(id(domain::Tag::new)),
+            any::<(u32, u32)>(),
+            of((instant(), instant())),
+            vec(contributor(), 0..3),
+        )
+            .prop_map(|(counts, per, tag, (limit, used), window, contributors)| {
+                CapFinding { counts, per, tag, limit, used, window, contributors }
+            });
     (any::<u16>(), select(Code::ALL.to_vec()), of(id(domain::RuleId::new)), of(cap), of(instant()))
         .prop_map(|(command, code, rule, cap, frees_at)| Finding {
             command,
@@ -237,8 +251,10 @@ fn finding() -> impl Strategy<Value = Finding> {
 }
 
 fn refused() -> impl Strategy<Value = Refused> {
-    let action = (id(domain::LicenseId::new), id(domain::DeviceId::new), id(domain::TitleId::new))
+    let release = (id(domain::LicenseId::new), id(domain::DeviceId::new), id(domain::TitleId::new))
         .prop_map(|(license, device, title)| RemedyAction::Release { license, device, title });
+    let remove = id(domain::DeviceId::new).prop_map(|device| RemedyAction::RemoveDevice { device });
+    let action = prop_oneof![release, remove];
     (
         vec(command(), 0..3),
         member_facts(),
@@ -278,6 +294,11 @@ fn acquired() -> impl Strategy<Value = Acquired> {
         })
 }
 
+fn decided() -> impl Strategy<Value = Box<DeviceDecided>> {
+    (member_facts(), policy(), vec(id(domain::RuleId::new), 0..3))
+        .prop_map(|(facts, policy, caps)| Box::new(DeviceDecided { facts, policy, caps }))
+}
+
 fn body() -> impl Strategy<Value = EventBody> {
     let device = || id(domain::DeviceId::new);
     let license = || id(domain::LicenseId::new);
@@ -293,10 +314,13 @@ fn body() -> impl Strategy<Value = EventBody> {
         },
     );
     prop_oneof![
-        (device(), class(), key(), "\\PC{0,20}").prop_map(|(device, class, key, name)| {
-            EventBody::DeviceRegistered { device, class, key, name }
-        }),
-        device().prop_map(|device| EventBody::DeviceRemoved { device }),
+        (device(), class(), key(), "\\PC{0,20}", of(decided())).prop_map(
+            |(device, class, key, name, decided)| {
+                EventBody::DeviceRegistered { device, class, key, name, decided }
+            }
+        ),
+        (device(), of(decided()))
+            .prop_map(|(device, decided)| EventBody::DeviceRemoved { device, decided }),
         acquired().prop_map(EventBody::Acquired),
         (license(), any::<u32>(), facts(), policy()).prop_map(|(license, term, facts, policy)| {
             EventBody::Reissued { license, term, facts, policy }

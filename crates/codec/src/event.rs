@@ -10,8 +10,9 @@
 //! body     what happened
 //! ```
 //!
-//! Every stored shape is frozen: a field more is a new version, read by a new arm of
-//! [`decode_body`] through an upcaster. A reader refuses what it does not know rather than
+//! Every stored shape is frozen but for fields that may be absent: those are added under numbers
+//! of their own, and are absent in what was written before. Any other change is a new version, read
+//! by a new arm of [`decode_body`] through an upcaster. A reader refuses what it does not know rather than
 //! dropping it, for a fact that one node drops is a cap that another node exceeds.
 
 use domain::Event;
@@ -147,10 +148,13 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
         out.encode(v1::Head::of(*at, cause))?;
         let at = v1::At(*at);
         match body {
-            EventBody::DeviceRegistered { device, class, key, name } => {
-                out.encode(v1::DeviceRegistered::of(device, *class, key, name))
+            EventBody::DeviceRegistered { device, class, key, name, decided } => {
+                let decided = decided.as_deref();
+                out.encode(v1::DeviceRegistered::of(device, *class, key, name, decided, at))
             }
-            EventBody::DeviceRemoved { device } => out.encode(v1::DeviceRemoved::of(device)),
+            EventBody::DeviceRemoved { device, decided } => {
+                out.encode(v1::DeviceRemoved::of(device, decided.as_deref(), at))
+            }
             EventBody::Acquired(acquired) => out.encode(v1::Acquired::of(acquired, at)),
             EventBody::Reissued { license, term, facts, policy } => {
                 out.encode(v1::Reissued::of(license, *term, facts, policy, at))
@@ -217,8 +221,8 @@ fn decode_body(
     input: &mut Decoder<'_>,
 ) -> Result<EventBody, DecodeError> {
     match (kind, version) {
-        (Kind::DeviceRegistered, 1) => item::<v1::DeviceRegistered<'_>>(input)?.into_domain(),
-        (Kind::DeviceRemoved, 1) => item::<v1::DeviceRemoved<'_>>(input)?.into_domain(),
+        (Kind::DeviceRegistered, 1) => item::<v1::DeviceRegistered<'_>>(input)?.into_domain(at),
+        (Kind::DeviceRemoved, 1) => item::<v1::DeviceRemoved<'_>>(input)?.into_domain(at),
         (Kind::Acquired, 1) => item::<v1::Acquired<'_>>(input)?.into_domain(at),
         (Kind::Reissued, 1) => item::<v1::Reissued<'_>>(input)?.into_domain(at),
         (Kind::Renewed, 1) => item::<v1::Renewed<'_>>(input)?.into_domain(at),

@@ -8,15 +8,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::member::term::RunningTerm;
-use domain::member::{self, Closed, ClosedWhy, Counted, CountedKind, Effect as DomainEffect};
-use domain::{DeviceId, IdempotencyKey, LicenseId, Member, TitleId};
+use domain::member::{
+    self, Closed, ClosedWhy, Counted, CountedKind, DeviceCounted, Effect as DomainEffect, Tallied,
+    TalliedTitle,
+};
+use domain::{
+    DeviceId, IdempotencyKey, LicenseId, Member, PartnerId, ProfileId, SeriesId, Tag, TitleId,
+};
 use minicbor::{CborLen, Decode, Encode};
 
 use crate::event::{DecodeError, never};
 use crate::v1::{self, At, Class, Key, list, optional, words};
 
 /// Raised with every change to what `evolve` makes of an event, or to the shapes in this file.
-const REDUCER_VERSION: u64 = 1;
+const REDUCER_VERSION: u64 = 2;
 
 /// Names what folded a member: the reducer, and how far back it remembers. A snapshot under
 /// another fingerprint is not read.
@@ -54,13 +59,18 @@ struct Stored<'b> {
     licenses: Vec<License<'b>>,
     #[b(4)]
     past: Vec<License<'b>>,
+    /// Of each kind, in the order of [`member::CountedKind::OF_TITLES`].
     #[b(5)]
-    acquired: Vec<Entry<'b>>,
+    counted: Vec<Vec<Entry<'b>>>,
     #[b(6)]
-    renewed: Vec<Entry<'b>>,
+    devices_counted: Vec<DeviceEntry<'b>>,
     #[b(7)]
+    tallies: Vec<Tally<'b>>,
+    #[n(8)]
+    vacancies: u32,
+    #[b(9)]
     remembered: Vec<Remembered<'b>>,
-    #[b(8)]
+    #[b(10)]
     refusals: Vec<Refusal<'b>>,
 }
 
@@ -129,6 +139,48 @@ struct Entry<'b> {
 }
 
 #[derive(Encode, Decode)]
+struct DeviceEntry<'b> {
+    #[n(0)]
+    kind: v1::CountedKind,
+    #[n(1)]
+    at: i64,
+    #[b(2)]
+    device: &'b str,
+    #[n(3)]
+    class: Class,
+    #[b(4)]
+    profile: Option<&'b str>,
+}
+
+#[derive(Encode, Decode)]
+struct Tally<'b> {
+    #[n(0)]
+    kind: v1::CountedKind,
+    #[b(1)]
+    device: &'b str,
+    #[n(2)]
+    class: Class,
+    #[b(3)]
+    profile: Option<&'b str>,
+    #[b(4)]
+    title: Option<TallyTitle<'b>>,
+    #[n(5)]
+    count: u32,
+}
+
+#[derive(Encode, Decode)]
+struct TallyTitle<'b> {
+    #[b(0)]
+    title: &'b str,
+    #[b(1)]
+    partner: &'b str,
+    #[b(2)]
+    series: Option<&'b str>,
+    #[b(3)]
+    tags: Vec<&'b str>,
+}
+
+#[derive(Encode, Decode)]
 struct Remembered<'b> {
     #[b(0)]
     key: &'b str,
@@ -186,22 +238,25 @@ struct Refusal<'b> {
 
 /// The bytes of a member's state.
 pub fn encode_snapshot(member: &Member) -> Vec<u8> {
-    let Member { last_at, devices, licenses, past, history, remembered, refusals } = member;
+    let Member { last_at, devices, licenses, past, history, vacancies, remembered, refusals } =
+        member;
     let at = At(*last_at);
     let mut facts = FactsWritten { at, stored: Vec::new(), positions: HashMap::new() };
     let mut license = |(id, license)| License::of(id, license, at, &mut facts);
     let licenses = licenses.iter().map(&mut license).collect();
     let past = past.iter().map(&mut license).collect();
     let mut entry = |counted| Entry::of(counted, at, &mut facts);
-    let acquired = history.entries(CountedKind::Acquired).iter().map(&mut entry).collect();
-    let renewed = history.entries(CountedKind::Renewed).iter().map(&mut entry).collect();
+    let mut entries = |kind| history.entries(kind).iter().map(&mut entry).collect();
+    let counted = CountedKind::OF_TITLES.into_iter().map(&mut entries).collect();
     let stored = Stored {
         last_at: last_at.as_millis(),
         devices: devices.iter().map(|(id, device)| Device::of(id, device, at)).collect(),
         licenses,
         past,
-        acquired,
-        renewed,
+        counted,
+        devices_counted: history.devices().iter().map(|one| DeviceEntry::of(one, at)).collect(),
+        tallies: history.tallies().iter().map(Tally::of).collect(),
+        vacancies: *vacancies,
         remembered: remembered.iter().map(|(key, one)| Remembered::of(key, one, at)).collect(),
         refusals: refusals
             .iter()
@@ -221,16 +276,30 @@ pub fn encode_snapshot(member: &Member) -> Vec<u8> {
 /// # Errors
 /// When the bytes are not a snapshot of today's shape. The events say the same: read them.
 pub fn decode_snapshot(bytes: &[u8]) -> Result<Member, DecodeError> {
-    let Stored { last_at, facts, devices, licenses, past, acquired, renewed, remembered, refusals } =
-        minicbor::decode(bytes)?;
+    let Stored {
+        last_at,
+        facts,
+        devices,
+        licenses,
+        past,
+        counted,
+        devices_counted,
+        tallies,
+        vacancies,
+        remembered,
+        refusals,
+    } = minicbor::decode(bytes)?;
     let at = At(At(domain::Timestamp::from_millis(0)).instant(last_at)?);
     let facts = FactsRead(list(facts, |facts| Ok(Arc::new(facts.into_domain(at)?)))?);
-    let mut history = member::History::default();
-    for (kind, entries) in [(CountedKind::Acquired, acquired), (CountedKind::Renewed, renewed)] {
-        for entry in entries {
-            history.push(kind, entry.into_domain(at, &facts)?);
+    let mut entries = Vec::new();
+    for (kind, counted) in CountedKind::OF_TITLES.into_iter().zip(counted) {
+        for entry in counted {
+            entries.push((kind, entry.into_domain(at, &facts)?));
         }
     }
+    let devices_counted = list(devices_counted, |entry| entry.into_domain(at))?;
+    let history =
+        member::History::restored(entries, devices_counted, list(tallies, Tally::into_domain)?);
     let refusal = |Refusal { at: refused_at, refused }: Refusal<'_>| {
         Ok((at.instant(refused_at)?, Arc::new(refused.into_domain(at)?)))
     };
@@ -240,6 +309,7 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Member, DecodeError> {
         licenses: list(licenses, |license| license.into_domain(at, &facts))?,
         past: list(past, |license| license.into_domain(at, &facts))?,
         history,
+        vacancies,
         remembered: list(remembered, |one| one.into_domain(at))?,
         refusals: list(refusals, refusal)?,
     })
@@ -387,6 +457,71 @@ impl<'b> Entry<'b> {
             device: DeviceId::new(device)?,
             facts: facts_read.at(facts)?,
         })
+    }
+}
+
+impl<'b> DeviceEntry<'b> {
+    fn of(counted: &'b DeviceCounted, at: At) -> Self {
+        let DeviceCounted { kind, at: counted_at, device, class, profile } = counted;
+        Self {
+            kind: (*kind).into(),
+            at: at.to(*counted_at),
+            device: device.as_str(),
+            class: (*class).into(),
+            profile: profile.as_ref().map(ProfileId::as_str),
+        }
+    }
+
+    fn into_domain(self, at: At) -> Result<DeviceCounted, DecodeError> {
+        let Self { kind, at: counted_at, device, class, profile } = self;
+        Ok(DeviceCounted {
+            kind: kind.into(),
+            at: at.instant(counted_at)?,
+            device: DeviceId::new(device)?,
+            class: class.into(),
+            profile: profile.map(ProfileId::new).transpose()?,
+        })
+    }
+}
+
+impl<'b> Tally<'b> {
+    fn of((tallied, count): (&'b Tallied, &u32)) -> Self {
+        let Tallied { kind, device, class, profile, title } = tallied;
+        let title =
+            title.as_ref().map(|TalliedTitle { title, partner, series, tags }| TallyTitle {
+                title: title.as_str(),
+                partner: partner.as_str(),
+                series: series.as_ref().map(SeriesId::as_str),
+                tags: tags.iter().map(Tag::as_str).collect(),
+            });
+        Self {
+            kind: (*kind).into(),
+            device: device.as_str(),
+            class: (*class).into(),
+            profile: profile.as_ref().map(ProfileId::as_str),
+            title,
+            count: *count,
+        }
+    }
+
+    fn into_domain(self) -> Result<(Tallied, u32), DecodeError> {
+        let Self { kind, device, class, profile, title, count } = self;
+        let read = |TallyTitle { title, partner, series, tags }: TallyTitle<'b>| {
+            Ok(TalliedTitle {
+                title: TitleId::new(title)?,
+                partner: PartnerId::new(partner)?,
+                series: series.map(SeriesId::new).transpose()?,
+                tags: list(tags, |tag| Ok(Tag::new(tag)?))?,
+            })
+        };
+        let tallied = Tallied {
+            kind: kind.into(),
+            device: DeviceId::new(device)?,
+            class: class.into(),
+            profile: profile.map(ProfileId::new).transpose()?,
+            title: optional(title, read)?,
+        };
+        Ok((tallied, count))
     }
 }
 

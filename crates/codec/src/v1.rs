@@ -15,4 +15,4 @@ pub(crate) use bodies::{
 };
 pub(crate) use facts::{Facts, Term};
 pub(crate) use refused::Refused;
-pub(crate) use scalar::{At, Class, Key, list, optional, words};
+pub(crate) use scalar::{At, Class, CountedKind, Key, list, optional, words};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::ids::{PartnerId, Plan, ProfileId, SecurityLevel, SeriesId, Tag, Territory};
+use crate::ids::{Account, PartnerId, Plan, ProfileId, SecurityLevel, SeriesId, Tag, Territory};
 use crate::time::Timestamp;
 
 /// What kind of device holds a license.
@@ -41,6 +41,12 @@ pub struct MemberFacts {
     pub plan: Option<Plan>,
     pub territory: Option<Territory>,
     pub security_level: Option<SecurityLevel>,
+    /// What kind of account asks, by the customer's word (`owner`, `extra`).
+    pub account: Option<Account>,
+    /// The highest maturity rating that the profile may see.
+    pub maturity_limit: Option<u16>,
+    /// When the membership began: billing periods turn on its day.
+    pub member_since: Option<Timestamp>,
 }
 
 /// What the catalogue says of a title for the territory of the request.
@@ -49,6 +55,8 @@ pub struct TitleFacts {
     pub partner: PartnerId,
     pub series: Option<SeriesId>,
     pub tags: Arc<[Tag]>,
+    /// The higher, the less it is for children: an age, or any scale of the customer's.
+    pub maturity_rating: Option<u16>,
     pub downloadable: bool,
     /// Whether the title is offered at all in the territory of the request.
     pub offered: bool,
@@ -60,17 +68,13 @@ pub struct TitleFacts {
 /// Every fact that a policy could ask about, frozen into the event that was decided with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    pub profile: Option<ProfileId>,
-    pub plan: Option<Plan>,
-    pub territory: Option<Territory>,
-    pub security_level: Option<SecurityLevel>,
+    pub member: MemberFacts,
     pub class: DeviceClass,
     pub title: TitleFacts,
 }
 
 impl Facts {
     pub fn new(member: &MemberFacts, class: DeviceClass, title: &TitleFacts) -> Self {
-        let MemberFacts { profile, plan, territory, security_level } = member.clone();
-        Self { profile, plan, territory, security_level, class, title: title.clone() }
+        Self { member: member.clone(), class, title: title.clone() }
     }
 }

@@ -116,6 +116,8 @@ ids! {
     LicenseId
     /// What a member subscribes to.
     Plan
+    /// What kind of account a member is, by the customer's word (`owner`, `extra`).
+    Account
     /// A word that the catalogue gives a title.
     Tag
     /// Where the request comes from, by the customer's word (`DE`, `US`).

@@ -224,6 +224,18 @@ pub enum CalendarUnit {
     Year,
 }
 
+impl CalendarUnit {
+    /// Longer than any such period, zones that move included.
+    pub const fn longest(self) -> Duration {
+        match self {
+            Self::Day => Duration::days(2),
+            Self::Week => Duration::days(8),
+            Self::Month => Duration::days(32),
+            Self::Year => Duration::days(367),
+        }
+    }
+}
+
 /// The half-open calendar period `[from, to)` of the zone that holds `at`.
 pub fn calendar_period(unit: CalendarUnit, zone: &Zone, at: Timestamp) -> (Timestamp, Timestamp) {
     let first = first_date(unit, zone, at);
@@ -239,6 +251,41 @@ pub fn calendar_period(unit: CalendarUnit, zone: &Zone, at: Timestamp) -> (Times
 /// Where the calendar period that holds `at` begins: all that counting asks, at half the cost.
 pub fn calendar_start(unit: CalendarUnit, zone: &Zone, at: Timestamp) -> Timestamp {
     start_of(first_date(unit, zone, at), zone)
+}
+
+/// The half-open period `[from, to)` that holds `at`, of those that turn on the day of `since`.
+/// Where a month has no such day, its last one stands in: from the 31st of January to the 28th of
+/// February, and from there to the 31st of March.
+pub fn anniversary_period(
+    unit: CalendarUnit,
+    zone: &Zone,
+    since: Timestamp,
+    at: Timestamp,
+) -> (Timestamp, Timestamp) {
+    let (first, today) = (since.zoned(&zone.0).date(), at.zoned(&zone.0).date());
+    let months = |date: jiff::civil::Date| i64::from(date.year()) * 12 + i64::from(date.month());
+    let apart = match unit {
+        CalendarUnit::Day => days_between(first, today),
+        CalendarUnit::Week => days_between(first, today).div_euclid(7),
+        CalendarUnit::Month => months(today) - months(first),
+        CalendarUnit::Year => i64::from(today.year()) - i64::from(first.year()),
+    };
+    let turn = |n: i64| {
+        let length = match unit {
+            CalendarUnit::Day => jiff::Span::new().try_days(n),
+            CalendarUnit::Week => jiff::Span::new().try_weeks(n),
+            CalendarUnit::Month => jiff::Span::new().try_months(n),
+            CalendarUnit::Year => jiff::Span::new().try_years(n),
+        };
+        first.saturating_add(length.unwrap_or_default())
+    };
+    // This month's turn may still be ahead.
+    let n = if turn(apart) > today { apart - 1 } else { apart };
+    (start_of(turn(n), zone), start_of(turn(n + 1), zone))
+}
+
+fn days_between(from: jiff::civil::Date, to: jiff::civil::Date) -> i64 {
+    i64::from(to.since((jiff::Unit::Day, from)).map_or(0, |span| span.get_days()))
 }
 
 fn first_date(unit: CalendarUnit, zone: &Zone, at: Timestamp) -> jiff::civil::Date {

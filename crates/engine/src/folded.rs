@@ -80,8 +80,16 @@ impl Folded {
 
     /// About how much memory it takes.
     pub(crate) fn bytes(&self) -> u64 {
-        let Member { devices, licenses, past, history, remembered, refusals, last_at: _ } =
-            &*self.member;
+        let Member {
+            devices,
+            licenses,
+            past,
+            history,
+            remembered,
+            refusals,
+            last_at: _,
+            vacancies: _,
+        } = &*self.member;
         let counted = history.entries(CountedKind::Acquired).len()
             + history.entries(CountedKind::Renewed).len();
         let bytes = 512

@@ -72,6 +72,7 @@ pub(crate) fn acquire(device: &str, title: &str, license: &str) -> Command {
         partner: PartnerId::new("studio").unwrap(),
         series: None,
         tags: Arc::default(),
+        maturity_rating: None,
         downloadable: true,
         offered: true,
         available_from: None,

@@ -3,9 +3,10 @@
 //! The only file with prose for members. A code without a sentence does not compile.
 
 use domain::member::{
-    CapFinding, ClosedWhy, Code, Command, Finding, License, Member, Remedy, RemedyAction,
+    CapFinding, ClosedWhy, Code, Command, CountedKind, Finding, License, Member, Remedy,
+    RemedyAction,
 };
-use domain::policy::{Counts, ScopeKey};
+use domain::policy::{Counts, Kinds, ScopeKey};
 use domain::{DeviceId, Timestamp, TitleId};
 use playback::Catalogue;
 
@@ -67,11 +68,16 @@ fn cap_reached(cap: &CapFinding, command: Option<&Command>, names: Names<'_>) ->
     let of = scope(per, command, names);
     if *limit == 0 {
         return match counts {
-            Counts::ActiveLicenses | Counts::DevicesHolding => {
-                format!("Your plan has no downloads{of}.")
+            Counts::DevicesRegistered => format!("Your plan has no devices{of}."),
+            Counts::Events(kinds) if kinds.contains(CountedKind::DeviceRemoved) => {
+                format!("No devices can be removed{of}.")
             }
-            Counts::Events { acquisitions: false, .. } => format!("No renewals are allowed{of}."),
-            Counts::Events { .. } => format!("No new downloads are allowed{of}."),
+            counts if counts.is_of_devices() => format!("No devices can be added{of}."),
+            Counts::Events(kinds) if *kinds == Kinds::of(&[CountedKind::Renewed]) => {
+                format!("No renewals are allowed{of}.")
+            }
+            Counts::Events(_) => format!("No new downloads are allowed{of}."),
+            _ => format!("Your plan has no downloads{of}."),
         };
     }
     let within = if cap.window.is_some() { " in this period" } else { "" };
@@ -84,14 +90,30 @@ fn cap_reached(cap: &CapFinding, command: Option<&Command>, names: Names<'_>) ->
             let downloads = number(*used, "download", "downloads");
             format!("You keep {downloads}{of}, and the limit is {limit}.")
         }
-        Counts::Events { acquisitions, renewals } => {
-            let what = match (acquisitions, renewals) {
-                (true, true) => "downloads and renewals",
-                (false, true) => "renewals",
-                _ => "downloads",
-            };
-            format!("{used} of {limit} {what}{of}{within} are used.")
+        Counts::DistinctTitles => {
+            let titles = number(*used, "title", "titles");
+            format!("Downloads of {titles}{of}{within} count, and the limit is {limit}.")
         }
+        Counts::DevicesRegistered => {
+            let devices = number(*used, "device is", "devices are");
+            format!("{devices} registered{of}, and the limit is {limit}.")
+        }
+        Counts::Events(kinds) => {
+            let what: Vec<&str> = kinds.iter().map(kind).collect();
+            format!("{used} of {limit} {}{of}{within} are used.", what.join(" and "))
+        }
+    }
+}
+
+fn kind(kind: CountedKind) -> &'static str {
+    match kind {
+        CountedKind::Acquired => "downloads",
+        CountedKind::Renewed => "renewals",
+        CountedKind::FirstPlayed => "first plays",
+        CountedKind::Played => "plays",
+        CountedKind::DeviceRegistered => "device registrations",
+        CountedKind::DeviceSwapped => "device swaps",
+        CountedKind::DeviceRemoved => "device removals",
     }
 }
 
@@ -115,6 +137,7 @@ fn scope(per: &[ScopeKey], command: Option<&Command>, names: Names<'_>) -> Strin
         ScopeKey::Partner => " from this studio".to_owned(),
         ScopeKey::Series => " of this series".to_owned(),
         ScopeKey::Title => quoted("of", title.map(|id| names.title(id)), "this title"),
+        ScopeKey::Tag => " of this kind".to_owned(),
     });
     words.collect()
 }
@@ -125,10 +148,12 @@ fn number(n: u32, one: &str, many: &str) -> String {
 
 /// What helps, as the text of a button.
 pub(crate) fn remedy(remedy: &Remedy, names: Names<'_>) -> String {
-    let mut actions =
-        remedy.actions.iter().map(|RemedyAction::Release { device, title, .. }| {
+    let mut actions = remedy.actions.iter().map(|action| match action {
+        RemedyAction::Release { device, title, .. } => {
             format!("“{}” from “{}”", names.title(title), names.device(device))
-        });
+        }
+        RemedyAction::RemoveDevice { device } => format!("“{}”", names.device(device)),
+    });
     match (actions.next(), actions.len()) {
         (Some(first), 0) => format!("Remove {first}"),
         (Some(first), more) => {

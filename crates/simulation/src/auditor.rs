@@ -240,7 +240,7 @@ impl Auditor {
                 let device_now = Device { key: key.to_string(), removed: false };
                 ledger.devices.insert(device.to_string(), device_now);
             }
-            EventBody::DeviceRemoved { device } => {
+            EventBody::DeviceRemoved { device, .. } => {
                 ledger.registered(device.as_str())?;
                 for copy in ledger.copies.values_mut().filter(|c| c.device == device.as_str()) {
                     copy.open = false;
@@ -638,7 +638,7 @@ impl<'a> Ask<'a> {
             device: "",
             title: "",
             partner: facts.title.partner.as_str(),
-            plan: facts.plan.as_ref().map(domain::Plan::as_str),
+            plan: facts.member.plan.as_ref().map(domain::Plan::as_str),
             adds: Adds::Acquisition,
         }
     }
@@ -648,7 +648,7 @@ fn gates(at: i64, facts: &Facts) -> Verdict {
     let title = &facts.title;
     let from = title.available_from.map_or(i64::MIN, domain::Timestamp::as_millis);
     let until = title.available_until.map_or(NEVER, domain::Timestamp::as_millis);
-    let premium = facts.plan.as_ref().is_some_and(|plan| plan.as_str() == PREMIUM);
+    let premium = facts.member.plan.as_ref().is_some_and(|plan| plan.as_str() == PREMIUM);
     let open = title.offered
         && title.downloadable
         && (from..until).contains(&at)

@@ -72,6 +72,7 @@ fn title_facts(title: &str, began_at: i64) -> Option<TitleFacts> {
         partner: id::<PartnerId>(partner),
         series: None,
         tags: Arc::default(),
+        maturity_rating: None,
         downloadable: title != "vault",
         offered: true,
         available_from: on("dawn", 4),

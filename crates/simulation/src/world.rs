@@ -65,7 +65,7 @@ struct Task {
 }
 
 enum What {
-    Asking(Intent, Request),
+    Asking(Intent, Box<Request>),
     /// Of a member who had so many events when it began.
     Looking(usize, usize),
 }
@@ -284,7 +284,7 @@ impl World {
         };
         let (engine, member, asked) = (at.engine.clone(), account.id.clone(), request.clone());
         let future = Box::pin(async move { Outcome::Decided(engine.decide(&member, asked).await) });
-        self.tasks.push(Task { node, what: What::Asking(intent, request), future });
+        self.tasks.push(Task { node, what: What::Asking(intent, Box::new(request)), future });
     }
 
     fn look(&mut self) {

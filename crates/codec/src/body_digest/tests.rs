@@ -37,6 +37,7 @@ fn facts_times_and_generated_ids_are_left_out() {
         partner: "aurora".parse().unwrap(),
         series: None,
         tags: [].into(),
+        maturity_rating: None,
         downloadable: true,
         offered: true,
         available_from: None,

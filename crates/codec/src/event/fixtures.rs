@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use domain::member::{
-    Acquired, CapFinding, Cause, CheckInMoved, Code, Command, Contributor, Finding, Holding,
-    Idempotency, Play, PlayReport, Refused, Remedy, RemedyAction, Renewed, Term,
+    Acquired, CapFinding, Cause, CheckInMoved, Code, Command, Contributor, CountedKind,
+    DeviceDecided, Finding, Holding, Idempotency, Play, PlayReport, Refused, Remedy, RemedyAction,
+    Renewed, Term,
 };
-use domain::policy::{Counts, ScopeKey};
+use domain::policy::{Counts, Kinds, ScopeKey};
 use domain::{
     DeviceClass, DeviceId, Duration, Facts, IdempotencyKey, KeyThumbprint, LicenseId, MemberFacts,
     PolicyVersion, RuleId, Timestamp, TitleFacts, TitleId,
@@ -137,7 +138,28 @@ fn member_facts() -> MemberFacts {
         plan: Some("premium".parse().unwrap()),
         territory: Some("DE".parse().unwrap()),
         security_level: Some("L1".parse().unwrap()),
+        ..MemberFacts::default()
     }
+}
+
+/// With the facts that came later.
+fn wide_member_facts() -> MemberFacts {
+    MemberFacts {
+        account: Some("extra".parse().unwrap()),
+        maturity_limit: Some(12),
+        member_since: Some(at("2024-01-31T09:30:00Z")),
+        ..member_facts()
+    }
+}
+
+fn wide_facts() -> Arc<Facts> {
+    let title = TitleFacts { maturity_rating: Some(16), ..title_facts() };
+    Arc::new(Facts::new(&wide_member_facts(), DeviceClass::Tv, &title))
+}
+
+fn decided() -> Option<Box<DeviceDecided>> {
+    let caps = rules(&["devices", "swaps"]);
+    Some(Box::new(DeviceDecided { facts: wide_member_facts(), policy: policy(), caps }))
 }
 
 fn title_facts() -> TitleFacts {
@@ -145,6 +167,7 @@ fn title_facts() -> TitleFacts {
         partner: "aurora-pictures".parse().unwrap(),
         series: Some("northern-tales".parse().unwrap()),
         tags: Arc::from(["drama".parse().unwrap(), "new".parse().unwrap()]),
+        maturity_rating: None,
         downloadable: true,
         offered: true,
         available_from: Some(at("2026-01-01T00:00:00Z")),
@@ -157,6 +180,7 @@ fn bare_title_facts() -> TitleFacts {
         partner: "tidewater".parse().unwrap(),
         series: None,
         tags: Arc::from([]),
+        maturity_rating: None,
         downloadable: false,
         offered: false,
         available_from: None,
@@ -259,28 +283,67 @@ fn every_command() -> Vec<Command> {
     ]
 }
 
+fn contributor() -> Contributor {
+    Contributor {
+        at: at("2026-02-01T08:00:00Z"),
+        license: Some(license("lic-2")),
+        title: Some(title("10.5240/7791-8534")),
+        device: device("phone-1"),
+        frees_at: Some(at("2027-02-01T08:00:00Z")),
+        in_list: None,
+    }
+}
+
+/// What caps came to count later.
+fn refused_by_devices() -> Refused {
+    let all_counts = [
+        Counts::DistinctTitles,
+        Counts::DevicesRegistered,
+        Counts::Events(Kinds::of(&[CountedKind::Acquired, CountedKind::FirstPlayed])),
+        Counts::Events(Kinds::of(&CountedKind::ALL)),
+    ];
+    let finding = |counts| Finding {
+        command: 0,
+        code: Code::CapReached,
+        rule: Some("devices".parse().unwrap()),
+        cap: Some(CapFinding {
+            counts,
+            per: vec![ScopeKey::Tag],
+            tag: Some("new".parse().unwrap()),
+            limit: 2,
+            used: 2,
+            window: None,
+            contributors: vec![Contributor { license: None, title: None, ..contributor() }],
+        }),
+        frees_at: None,
+    };
+    let remove = RemedyAction::RemoveDevice { device: device("phone-1") };
+    Refused {
+        commands: vec![Command::RemoveDevice { device: device("phone-1") }],
+        facts: wide_member_facts(),
+        policy: policy(),
+        findings: all_counts.into_iter().map(finding).collect(),
+        retry_at: None,
+        remedies: vec![Remedy { actions: vec![remove] }],
+    }
+}
+
 fn refused_for_every_reason() -> Refused {
     let finding = |code| Finding { command: 2, code, rule: None, cap: None, frees_at: None };
-    let mut findings: Vec<Finding> = Code::ALL.into_iter().map(finding).collect();
+    // Those that were there from the beginning.
+    let mut findings: Vec<Finding> = Code::ALL.into_iter().take(20).map(finding).collect();
     let all_counts = [
         Counts::ActiveLicenses,
         Counts::DevicesHolding,
-        Counts::Events { acquisitions: true, renewals: false },
-        Counts::Events { acquisitions: false, renewals: true },
-        Counts::Events { acquisitions: true, renewals: true },
-        Counts::Events { acquisitions: false, renewals: false },
+        Counts::Events(Kinds::of(&[CountedKind::Acquired])),
+        Counts::Events(Kinds::of(&[CountedKind::Renewed])),
+        Counts::Events(Kinds::of(&[CountedKind::Acquired, CountedKind::Renewed])),
+        Counts::Events(Kinds::of(&[])),
     ];
     for (counts, per) in all_counts.into_iter().zip(ScopeKey::ALL) {
-        let contributor = Contributor {
-            at: at("2026-02-01T08:00:00Z"),
-            license: license("lic-2"),
-            title: title("10.5240/7791-8534"),
-            device: device("phone-1"),
-            frees_at: Some(at("2027-02-01T08:00:00Z")),
-            in_list: None,
-        };
+        let contributor = contributor();
         let in_list = Contributor {
-            license: license("lic-9"),
+            license: Some(license("lic-9")),
             frees_at: None,
             in_list: Some(1),
             ..contributor.clone()
@@ -288,6 +351,7 @@ fn refused_for_every_reason() -> Refused {
         let cap = CapFinding {
             counts,
             per: vec![per],
+            tag: None,
             limit: 2,
             used: 2,
             window: Some((at("2025-03-01T12:00:00.001Z"), at("2026-03-01T12:00:00.001Z"))),
@@ -316,7 +380,8 @@ fn refused_for_every_reason() -> Refused {
     }
 }
 
-/// Every field of every kind with something in it, and with nothing in it.
+/// Every field of every kind with something in it, and with nothing in it; `wide` with what was
+/// added to the shapes later.
 #[expect(clippy::too_many_lines, reason = "a list")]
 fn samples() -> Vec<(&'static str, Event)> {
     let now = "2026-03-01T12:00:00.125Z";
@@ -326,17 +391,34 @@ fn samples() -> Vec<(&'static str, Event)> {
         ("full", Event { at: at(now), cause: Cause { idempotency, command: 3 }, body })
     };
     let bare = |body| ("bare", Event { at: at(now), cause: Cause::default(), body });
+    let wide = |body| ("wide", Event { at: at(now), cause: Cause::default(), body });
     let registered = |class: DeviceClass| {
         let body = EventBody::DeviceRegistered {
             device: device("phone-1"),
             class,
             key: key(),
             name: "Mobiltelefon".to_owned(),
+            decided: None,
         };
         (class.name(), Event { at: at(now), cause: Cause::default(), body })
     };
     let mut samples = vec![
-        full(EventBody::DeviceRemoved { device: device("phone-1") }),
+        full(EventBody::DeviceRemoved { device: device("phone-1"), decided: None }),
+        wide(EventBody::DeviceRemoved { device: device("phone-1"), decided: decided() }),
+        wide(EventBody::DeviceRegistered {
+            device: device("tv-1"),
+            class: DeviceClass::Tv,
+            key: key(),
+            name: String::new(),
+            decided: decided(),
+        }),
+        wide(EventBody::Reissued {
+            license: license("lic-1"),
+            term: 2,
+            facts: wide_facts(),
+            policy: policy(),
+        }),
+        wide(EventBody::Refused(Box::new(refused_by_devices()))),
         full(EventBody::Acquired(Acquired {
             license: license("lic-1"),
             device: device("phone-1"),

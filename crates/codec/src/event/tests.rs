@@ -79,7 +79,7 @@ fn what_is_newer_is_named_and_never_dropped() {
 
 #[test]
 fn a_field_of_another_version_is_not_skipped() {
-    let more_in_body = [0xa1, 0x00, 0x05, 0xa2, 0x00, 0x61, b'a', 0x01, 0x01];
+    let more_in_body = [0xa1, 0x00, 0x05, 0xa2, 0x00, 0x61, b'a', 0x09, 0x01];
     refused(
         &stored(1, 2, 1, &more_in_body),
         "a stored event holds 6 bytes where its version has 4",

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use domain::policy::{Cap, Counts, HORIZON, Limit, ScopeKey, Window};
+use domain::member::CountedKind;
+use domain::policy::{Cap, Counts, HORIZON, Kinds, Limit, LimitBy, Of, ScopeKey, Window};
 use domain::time::{CalendarUnit, Zone};
-use domain::{Duration, Plan, RuleId};
+use domain::{DeviceClass, Duration, Plan, RuleId, Tag, Territory};
 
 use super::read::{Fields, Node, nearest};
 use super::rules::{Place, Seen, of, rule_id, when};
@@ -12,44 +13,55 @@ use super::rules::{Place, Seen, of, rule_id, when};
 /// A cap this high refuses nobody.
 const LIMIT_MAX: u32 = 1_000_000;
 
+/// What is true now.
+const STANDING: [(&str, Counts); 4] = [
+    ("active_licenses", Counts::ActiveLicenses),
+    ("devices_holding", Counts::DevicesHolding),
+    ("distinct_titles", Counts::DistinctTitles),
+    ("devices_registered", Counts::DevicesRegistered),
+];
+
 pub(super) fn cap(
     mut fields: Fields<'_>,
     level: &mut BTreeMap<RuleId, Place>,
     seen: &mut Seen,
+    at_top: bool,
 ) -> Option<Cap> {
-    const COUNTED: [&str; 5] = [
-        "active_licenses",
-        "devices_holding",
-        "acquisitions",
-        "renewals",
-        "acquisitions_and_renewals",
-    ];
     let id = rule_id(&mut fields, "cap", level, seen);
-    let known = COUNTED.join("`, `");
-    let counts = fields
-        .need("counts", &format!("say what is counted: `{known}`"))
-        .and_then(|node| node.word("something that is counted", &COUNTED, counts));
+    let known = counted_words().join("`, `");
+    let counts = fields.need("counts", &format!("say what is counted: `{known}`"));
+    let counts = counts.and_then(|node| {
+        let counts = counts_of(&node)?;
+        if counts.is_of_devices() && !at_top {
+            node.note(
+                "devices come and go without a title; count them in the rules for all titles",
+            );
+        }
+        Some(counts)
+    });
     let per = match fields.take("per") {
         None => Some(Vec::new()),
-        Some(node) => {
-            let per = node.list("scopes", scope);
-            if counts == Some(Counts::DevicesHolding)
-                && per.as_ref().is_some_and(|per| per.contains(&ScopeKey::Device))
-            {
-                node.note("devices counted per `device` are never more than one; leave it out");
-            }
-            per
+        Some(node) => per(&node, counts),
+    };
+    let of_node = fields.take("of");
+    let of = of(of_node.clone());
+    if let (Some(counts), Some(of), Some(node)) = (counts, &of, &of_node) {
+        check_of(counts, of, node);
+    }
+    let when = when(fields.take("when"));
+    let (window, once) = window(&mut fields, counts).unzip();
+    let limit = match (once.flatten(), fields.take("limit")) {
+        (None, node) => needed_limit(&fields, node),
+        (Some(()), None) => Some(Limit::constant(1)),
+        (Some(()), Some(node)) => {
+            node.note("once in a `min_interval` is a limit of 1 already; leave it out");
+            None
         }
     };
-    let of = of(fields.take("of"));
-    let when = when(fields.take("when"));
-    let window = window(&mut fields, counts);
-    let limit = fields
-        .need(
-            "limit",
-            "say up to how many, like `limit = 3` or `limit = { standard = 2, otherwise = 1 }`",
-        )
-        .and_then(|node| limit(&node));
+    let idle_after = fields.take("idle_after").and_then(|node| idle_after(&node, counts));
+    let warn_at_left = fields
+        .take("warn_at_left")
+        .and_then(|node| node.number("at how many left to warn", LIMIT_MAX));
     fields.finish();
     Some(Cap {
         id: id?,
@@ -59,74 +71,183 @@ pub(super) fn cap(
         when: when?,
         window: window?,
         limit: limit?,
+        idle_after,
+        warn_at_left,
     })
 }
 
-fn counts(word: &str) -> Option<Counts> {
-    match word {
-        "active_licenses" => Some(Counts::ActiveLicenses),
-        "devices_holding" => Some(Counts::DevicesHolding),
-        "acquisitions" => Some(Counts::Events { acquisitions: true, renewals: false }),
-        "renewals" => Some(Counts::Events { acquisitions: false, renewals: true }),
-        "acquisitions_and_renewals" => Some(Counts::Events { acquisitions: true, renewals: true }),
-        _ => None,
+fn needed_limit(fields: &Fields<'_>, node: Option<Node<'_>>) -> Option<Limit> {
+    let Some(node) = node else {
+        fields.note(
+            "`limit` is missing; say up to how many, like `limit = 3` or \
+             `limit = { standard = 2, otherwise = 1 }`"
+                .to_owned(),
+        );
+        return None;
+    };
+    limit(&node)
+}
+
+/// In the order of the documentation.
+fn counted_words() -> Vec<&'static str> {
+    let standing = STANDING.iter().map(|(word, _)| *word);
+    let kinds = CountedKind::ALL.into_iter().map(CountedKind::name);
+    standing.chain(kinds).chain(["acquisitions_and_renewals"]).collect()
+}
+
+/// One word, or a list of kinds that are counted together.
+fn counts_of(node: &Node<'_>) -> Option<Counts> {
+    if !node.is_list() {
+        return node.word("something that is counted", &counted_words(), |word| {
+            let standing = STANDING.iter().find(|(name, _)| *name == word);
+            let kinds = match word {
+                "acquisitions_and_renewals" => {
+                    Some(Kinds::of(&[CountedKind::Acquired, CountedKind::Renewed]))
+                }
+                _ => CountedKind::named(word).map(|kind| Kinds::of(&[kind])),
+            };
+            standing.map(|(_, counts)| *counts).or(kinds.map(Counts::Events))
+        });
+    }
+    let together = CountedKind::OF_TITLES.map(CountedKind::name);
+    let named = |word: &str| CountedKind::named(word).filter(|kind| !kind.is_of_devices());
+    let kinds = node.list("kinds", |node| {
+        node.word("something that is counted together with others", &together, named)
+    })?;
+    if kinds.contains(&CountedKind::FirstPlayed) && kinds.contains(&CountedKind::Played) {
+        node.note("a first play is a play too, and would count twice; leave one of them out");
+    }
+    Some(Counts::Events(Kinds::of(&kinds)))
+}
+
+fn per(node: &Node<'_>, counts: Option<Counts>) -> Option<Vec<ScopeKey>> {
+    let per = node.list("scopes", scope)?;
+    let counts = counts?;
+    let has = |key: ScopeKey| per.contains(&key);
+    let one_device = matches!(counts, Counts::DevicesHolding | Counts::DevicesRegistered);
+    if one_device && has(ScopeKey::Device) {
+        node.note("devices counted per `device` are never more than one; leave it out");
+    }
+    if counts == Counts::DistinctTitles && has(ScopeKey::Title) {
+        node.note("titles counted per `title` are never more than one; leave it out");
+    }
+    for key in [ScopeKey::Partner, ScopeKey::Series, ScopeKey::Title, ScopeKey::Tag] {
+        if counts.is_of_devices() && has(key) {
+            node.note(format!(
+                "`{}` are of no title and cannot be counted per `{}`; leave it out",
+                counts.name(),
+                key.name()
+            ));
+        }
+    }
+    if counts == Counts::DevicesRegistered && has(ScopeKey::Profile) {
+        node.note("a device is the member's, and no profile's; leave `profile` out");
+    }
+    Some(per)
+}
+
+fn check_of(counts: Counts, of: &Of, node: &Node<'_>) {
+    if counts.is_of_devices() && !of.tags.is_empty() {
+        node.note("a device that comes or goes has no tags; leave `tags` out");
     }
 }
 
-fn window(fields: &mut Fields<'_>, counts: Option<Counts>) -> Option<Window> {
-    const HOW: &str = "`window = { rolling = \"30d\" }` or \
-         `window = { calendar = \"month\", zone = \"Europe/Berlin\" }`";
+fn idle_after(node: &Node<'_>, counts: Option<Counts>) -> Option<Duration> {
+    let length = node.duration()?;
+    if !matches!(counts?, Counts::DevicesHolding | Counts::DevicesRegistered) {
+        node.note("only `devices_holding` and `devices_registered` leave idle devices out");
+    } else if length == Duration::ZERO {
+        node.note("every device would be idle at once; write after how long it is");
+    }
+    Some(length)
+}
+
+const WINDOWS: &str = "`window = { rolling = \"30d\" }` or \
+     `window = { calendar = \"month\", zone = \"Europe/Berlin\" }`";
+
+/// The window, and whether it is one that holds one event.
+fn window(fields: &mut Fields<'_>, counts: Option<Counts>) -> Option<(Window, Option<()>)> {
     let node = fields.take("window");
-    match (counts?, node) {
-        (Counts::ActiveLicenses | Counts::DevicesHolding, None) => Some(Window::Now),
-        (counts @ (Counts::ActiveLicenses | Counts::DevicesHolding), Some(node)) => {
+    let counts = counts?;
+    match (counts, node) {
+        (Counts::Events(_), None) => {
+            fields.note(format!("`{}` are counted in a window; add {WINDOWS}", counts.name()));
+            None
+        }
+        (_, None) => Some((Window::Now, None)),
+        (Counts::Events(_) | Counts::DistinctTitles, Some(node)) => read_window(&node),
+        (_, Some(node)) => {
+            let instead = match counts {
+                Counts::DevicesRegistered => "device_registrations",
+                _ => "acquisitions",
+            };
             node.note(format!(
-                "`{}` counts what is true now; remove the window, or count `acquisitions`",
+                "`{}` counts what is true now; remove the window, or count `{instead}`",
                 counts.name()
             ));
             None
         }
-        (counts @ Counts::Events { .. }, None) => {
-            fields.note(format!("`{}` are counted in a window; add {HOW}", counts.name()));
-            None
-        }
-        (Counts::Events { .. }, Some(node)) => {
-            let mut window = node.fields(&format!("a table: {HOW}"))?;
-            let taken = (window.take("rolling"), window.take("calendar"), window.take("zone"));
-            window.finish();
-            match taken {
-                (Some(length), None, None) => rolling(&length),
-                (None, Some(unit), Some(zone)) => calendar(&unit, &zone),
-                (None, Some(unit), None) => {
-                    unit.note(
-                        "`zone` is missing; name the zone whose calendar it is, like \
-                         `zone = \"Europe/Berlin\"`",
-                    );
-                    None
-                }
-                _ => {
-                    node.note(format!("a window is either rolling or of a calendar; write {HOW}"));
-                    None
-                }
+    }
+}
+
+fn read_window(node: &Node<'_>) -> Option<(Window, Option<()>)> {
+    let mut window = node.fields(&format!("a table: {WINDOWS}"))?;
+    let kinds = ["rolling", "calendar", "anniversary", "first_use", "min_interval", "lifetime"];
+    let mut stated: Vec<(&str, Node<'_>)> =
+        kinds.into_iter().filter_map(|kind| Some((kind, window.take(kind)?))).collect();
+    let zone = window.take("zone");
+    window.finish();
+    let (Some((kind, how)), true) = (stated.pop(), stated.is_empty()) else {
+        node.note(format!("a window is of one kind: `{}`; write {WINDOWS}", kinds.join("`, `")));
+        return None;
+    };
+    let of_zone = matches!(kind, "calendar" | "anniversary");
+    if let Some(zone) = zone.as_ref().filter(|_| !of_zone) {
+        zone.note(format!("a window `{kind}` is the same in every zone; leave `zone` out"));
+    }
+    match kind {
+        "rolling" => Some((Window::Rolling(remembered(&how)?), None)),
+        "first_use" => Some((Window::FirstUse(remembered(&how)?), None)),
+        "min_interval" => Some((Window::Rolling(remembered(&how)?), Some(()))),
+        "lifetime" => {
+            if !how.flag()? {
+                how.note("says nothing when `false`; write `true`, or another window");
             }
+            Some((Window::Lifetime, None))
+        }
+        _ => {
+            let Some(zone) = zone else {
+                how.note(
+                    "`zone` is missing; name the zone whose calendar it is, like \
+                     `zone = \"Europe/Berlin\"`",
+                );
+                return None;
+            };
+            let (unit, zone) = calendar(&how, &zone)?;
+            let window = match kind {
+                "calendar" => Window::Calendar(unit, zone),
+                _ => Window::Anniversary(unit, zone),
+            };
+            Some((window, None))
         }
     }
 }
 
-fn rolling(node: &Node<'_>) -> Option<Window> {
+/// A length that a member's state reaches back.
+fn remembered(node: &Node<'_>) -> Option<Duration> {
     let length = node.duration()?;
     if length == Duration::ZERO {
         node.note("a window of no length counts nothing; write how far back to count");
     } else if length > HORIZON {
         node.note(format!(
             "a member's state remembers {HORIZON}, and this window is {length}; write at most \
-             `{HORIZON}`"
+             `{HORIZON}`, or `lifetime = true`"
         ));
     }
-    Some(Window::Rolling(length))
+    Some(length)
 }
 
-fn calendar(unit: &Node<'_>, zone: &Node<'_>) -> Option<Window> {
+fn calendar(unit: &Node<'_>, zone: &Node<'_>) -> Option<(CalendarUnit, Zone)> {
     let unit =
         unit.word("a calendar period", &["day", "week", "month", "year"], |word| match word {
             "day" => Some(CalendarUnit::Day),
@@ -144,7 +265,7 @@ fn calendar(unit: &Node<'_>, zone: &Node<'_>) -> Option<Window> {
         let remedy = remedy.unwrap_or("write an IANA name, like `Europe/Berlin`".to_owned());
         zone.note(format!("`{name}` is not a time zone; {remedy}"));
     }
-    Some(Window::Calendar(unit?, named?))
+    Some((unit?, named?))
 }
 
 fn limit(node: &Node<'_>) -> Option<Limit> {
@@ -154,30 +275,67 @@ fn limit(node: &Node<'_>) -> Option<Limit> {
         if number == 0 {
             node.note("a cap of 0 refuses always; use a gate with `closed = true`");
         }
-        return Some(Limit { otherwise: Some(number), by_plan: BTreeMap::new() });
+        return Some(Limit::constant(number));
     }
     let mut fields = node.fields(WHAT)?;
     let otherwise = fields.take("otherwise").map(|node| node.number(WHAT, LIMIT_MAX));
-    let mut by_plan = BTreeMap::new();
-    let plans: Vec<_> = fields.all().filter(|(plan, _)| *plan != "otherwise").collect();
-    if plans.is_empty() {
-        node.note("names no plan; write the limit as a number, or one for each plan");
+    let by = fields.take("by").map(|node| {
+        node.word("what a limit goes by", &LIMIT_BY, |word| {
+            LIMIT_BY.into_iter().find(|by| *by == word)
+        })
+    });
+    let by = by.unwrap_or(Some("plan"))?;
+    let named = fields.all().filter(|(name, _)| !matches!(*name, "otherwise" | "by"));
+    let named: Vec<_> = named.collect();
+    if named.is_empty() {
+        node.note(format!("names no {by}; write the limit as a number, or one for each {by}"));
     }
-    for (plan, node) in plans {
-        if let Some(meant) = nearest(plan, ["otherwise"].into_iter()) {
-            node.note(format!("`{plan}` would be a plan of that name; {meant}"));
+    let table = Table { by, rows: &named };
+    let by = match by {
+        "territory" => LimitBy::Territory(table.read(Territory::new)),
+        "device_class" => {
+            let known = DeviceClass::ALL.map(DeviceClass::name).join("`, `");
+            LimitBy::Class(table.read(|name| {
+                DeviceClass::named(name).ok_or_else(|| format!("known are `{known}`"))
+            }))
         }
-        match (Plan::new(plan), node.number(WHAT, LIMIT_MAX)) {
-            (Ok(plan), Some(number)) => {
-                by_plan.insert(plan, number);
+        "tag" => LimitBy::Tag(table.read(Tag::new)),
+        _ => LimitBy::Plan(table.read(Plan::new)),
+    };
+    Some(Limit { otherwise: otherwise.flatten(), by })
+}
+
+const LIMIT_BY: [&str; 4] = ["plan", "territory", "device_class", "tag"];
+
+/// The numbers of a limit by what they are for.
+struct Table<'a, 'n> {
+    by: &'static str,
+    rows: &'n [(&'a str, Node<'a>)],
+}
+
+impl Table<'_, '_> {
+    fn read<K: Ord, E: std::fmt::Display>(
+        &self,
+        new: impl Fn(&str) -> Result<K, E>,
+    ) -> BTreeMap<K, u32> {
+        let mut table = BTreeMap::new();
+        for (name, node) in self.rows {
+            let by = self.by;
+            if let Some(meant) = nearest(name, ["otherwise"].into_iter()) {
+                node.note(format!("`{name}` would be a {by} of that name; {meant}"));
             }
-            (Err(error), _) => {
-                node.note(format!("`{}` is not a plan: {error}", plan.escape_debug()));
+            match (new(name), node.number("up to how many", LIMIT_MAX)) {
+                (Ok(key), Some(number)) => {
+                    table.insert(key, number);
+                }
+                (Err(error), _) => {
+                    node.note(format!("`{}` is not a {by}: {error}", name.escape_debug()));
+                }
+                (Ok(_), None) => {}
             }
-            (Ok(_), None) => {}
         }
+        table
     }
-    Some(Limit { otherwise: otherwise.flatten(), by_plan })
 }
 
 fn scope(node: &Node<'_>) -> Option<ScopeKey> {

@@ -153,6 +153,10 @@ impl<'a> Node<'a> {
         self.value.is_table()
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        self.value.is_array()
+    }
+
     pub(super) fn text(&self, what: &str) -> Option<&'a str> {
         let text = self.value.as_str();
         text.or_else(|| self.expected(what))

@@ -98,7 +98,7 @@ impl Draft {
         }
         if file == MAIN_FILE {
             self.header = header(&mut root);
-            self.default = rules(&mut root, &mut self.seen);
+            self.default = rules(&mut root, &mut self.seen, true);
         } else {
             for name in ["name", "effective_from", "terms", "gates", "caps"] {
                 if let Some(node) = root.take(name) {
@@ -153,7 +153,7 @@ impl<K: Ord> Levels<K> {
             if fields.is_empty() {
                 node.note("says nothing; give it `terms`, `gates` or `caps`, or remove it");
             }
-            let rules = rules(&mut fields, seen);
+            let rules = rules(&mut fields, seen, false);
             fields.finish();
             if let Some(((file, line), _)) = self.0.get(&key) {
                 node.note(format!("{what} has one table; the other is in {file}, line {line}"));
@@ -168,11 +168,11 @@ impl<K: Ord> Levels<K> {
     }
 }
 
-fn rules(level: &mut Fields<'_>, seen: &mut Seen) -> Rules {
+fn rules(level: &mut Fields<'_>, seen: &mut Seen, at_top: bool) -> Rules {
     let terms = level.take("terms").and_then(|node| node.fields("a table")).map(terms);
     let mut ids = BTreeMap::new();
     let gates = each(level.take("gates"), "gates", |node| gate(node, &mut ids, seen));
-    let caps = each(level.take("caps"), "caps", |node| cap(node, &mut ids, seen));
+    let caps = each(level.take("caps"), "caps", |node| cap(node, &mut ids, seen, at_top));
     Rules { terms: terms.unwrap_or_default(), gates, caps }
 }
 

@@ -187,10 +187,10 @@ fn unknown_names_are_refused_with_what_was_meant() {
             policy.toml, line 9, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `downloadable` or `closed`
             policy.toml, line 11, field `gates[0].plan`: `plan` is not a known field; did you mean `plans`?
             policy.toml, line 14, field `caps[0].counts`: `acquisition` is not something that is counted; did you mean `acquisitions`?
-            policy.toml, line 15, field `caps[0].per[0]`: `member` is not a scope; known are `profile`, `device`, `device_class`, `partner`, `series`, `title`
+            policy.toml, line 15, field `caps[0].per[0]`: `member` is not a scope; known are `profile`, `device`, `device_class`, `partner`, `series`, `title`, `tag`
             policy.toml, line 18, field `caps[0].of.classes`: `classes` is not a known field; known here: `device_classes`, `tags`
             policy.toml, line 19, field `caps[0].when.territory`: `territory` is not a known field; did you mean `territories`?
-            policy.toml, line 22, field `caps[1].counts`: `downloads` is not something that is counted; known are `active_licenses`, `devices_holding`, `acquisitions`, `renewals`, `acquisitions_and_renewals`
+            policy.toml, line 22, field `caps[1].counts`: `downloads` is not something that is counted; known are `active_licenses`, `devices_holding`, `distinct_titles`, `devices_registered`, `acquisitions`, `renewals`, `first_plays`, `plays`, `device_registrations`, `device_swaps`, `device_removals`, `acquisitions_and_renewals`
             policy.toml, line 23, field `caps[1].limit.otherwize`: `otherwize` would be a plan of that name; did you mean `otherwise`?
             policy.toml, line 24, field `caps[1].of.device_classes[0]`: `phones` is not a device class; did you mean `phone`?
             policy.toml, line 24, field `caps[1].of.device_classes[1]`: `fridge` is not a device class; known are `phone`, `tablet`, `tv`, `desktop`, `web`
@@ -288,10 +288,10 @@ fn windows() {
         window = "30d"
         "#,
         expect![[r#"
-            policy.toml, line 9, field `caps[0].window.rolling`: a member's state remembers 400d, and this window is 401d; write at most `400d`
+            policy.toml, line 9, field `caps[0].window.rolling`: a member's state remembers 400d, and this window is 401d; write at most `400d`, or `lifetime = true`
             policy.toml, line 10, field `caps[1]`: `renewals` are counted in a window; add `window = { rolling = "30d" }` or `window = { calendar = "month", zone = "Europe/Berlin" }`
             policy.toml, line 18, field `caps[2].window`: `active_licenses` counts what is true now; remove the window, or count `acquisitions`
-            policy.toml, line 23, field `caps[3].window`: a window is either rolling or of a calendar; write `window = { rolling = "30d" }` or `window = { calendar = "month", zone = "Europe/Berlin" }`
+            policy.toml, line 23, field `caps[3].window.zone`: a window `rolling` is the same in every zone; leave `zone` out
             policy.toml, line 28, field `caps[4].window.calendar`: `zone` is missing; name the zone whose calendar it is, like `zone = "Europe/Berlin"`
             policy.toml, line 33, field `caps[5].window.calendar`: `months` is not a calendar period; did you mean `month`?
             policy.toml, line 33, field `caps[5].window.zone`: `Europe/Berlim` is not a time zone; did you mean `Europe/Berlin`?
@@ -562,4 +562,127 @@ fn a_directory_is_read_as_far_as_it_is_policy() {
     let missing = folder.path().join("gone");
     let error = load_dir(&missing).unwrap_err().to_string();
     assert!(error.contains("gone: cannot be read: "), "{error}");
+}
+
+#[test]
+fn every_window_every_count_and_every_limit() {
+    let policy = right(
+        r#"
+        [[caps]]
+        id = "union"
+        counts = ["acquisitions", "first_plays"]
+        per = ["tag"]
+        window = { lifetime = true }
+        limit = { by = "tag", new = 1, otherwise = 3 }
+        warn_at_left = 1
+        [[caps]]
+        id = "anniversary"
+        counts = "plays"
+        window = { anniversary = "month", zone = "Europe/Berlin" }
+        limit = { by = "territory", DE = 25 }
+        [[caps]]
+        id = "again"
+        counts = "device_registrations"
+        per = ["device"]
+        window = { min_interval = "90d" }
+        [[caps]]
+        id = "swaps"
+        counts = "device_swaps"
+        window = { first_use = "14d" }
+        limit = { by = "device_class", phone = 2, otherwise = 1 }
+        [[caps]]
+        id = "titles"
+        counts = "distinct_titles"
+        limit = 25
+        [[caps]]
+        id = "titles-in-a-year"
+        counts = "distinct_titles"
+        window = { rolling = "365d" }
+        limit = 25
+        [[caps]]
+        id = "devices"
+        counts = "devices_registered"
+        limit = 6
+        idle_after = "180d"
+        "#,
+    );
+    let told: Vec<String> = policy
+        .default
+        .caps
+        .iter()
+        .map(|cap| {
+            let (counts, per, idle) = (cap.counts.name(), &cap.per, &cap.idle_after);
+            let (window, limit, warn) = (&cap.window, &cap.limit, &cap.warn_at_left);
+            format!("{counts} {per:?} {window:?} {limit:?} {idle:?} {warn:?}")
+        })
+        .collect();
+    expect![[r#"
+        acquisitions_and_first_plays [Tag] Lifetime Limit { otherwise: Some(3), by: Tag({"new": 1}) } None Some(1)
+        plays [] Anniversary(Month, Europe/Berlin) Limit { otherwise: None, by: Territory({"DE": 25}) } None None
+        device_registrations [Device] Rolling(90d) Limit { otherwise: Some(1), by: Plan({}) } None None
+        device_swaps [] FirstUse(14d) Limit { otherwise: Some(1), by: Class({Phone: 2}) } None None
+        distinct_titles [] Now Limit { otherwise: Some(25), by: Plan({}) } None None
+        distinct_titles [] Rolling(365d) Limit { otherwise: Some(25), by: Plan({}) } None None
+        devices_registered [] Now Limit { otherwise: Some(6), by: Plan({}) } Some(180d) None"#]].assert_eq(&told.join("\n"));
+}
+
+#[test]
+fn what_cannot_be_counted_so() {
+    wrong(
+        r#"
+        [[caps]]
+        id = "a"
+        counts = ["acquisitions", "plays", "first_plays", "device_swaps"]
+        window = { rolling = "1d" }
+        limit = 1
+        [[caps]]
+        id = "b"
+        counts = ["plays", "first_plays"]
+        window = { rolling = "1d", first_use = "1d" }
+        limit = 1
+        [[caps]]
+        id = "c"
+        counts = "devices_registered"
+        per = ["device", "title", "profile"]
+        of = { tags = ["new"] }
+        window = { rolling = "1d" }
+        limit = { by = "device_class", phones = 1 }
+        [[caps]]
+        id = "d"
+        counts = "device_removals"
+        window = { min_interval = "1d" }
+        limit = 2
+        idle_after = "1d"
+        [[caps]]
+        id = "e"
+        counts = "distinct_titles"
+        per = ["title"]
+        window = { lifetime = false }
+        limit = { by = "colour", red = 1 }
+        [[caps]]
+        id = "f"
+        counts = "device_swaps"
+        window = { anniversary = "month" }
+        limit = 1
+        [partners.aurora]
+        caps = [{ id = "g", counts = "devices_registered", limit = 1 }]
+        "#,
+        expect![[r#"
+            policy.toml, line 7, field `caps[0].counts[3]`: `device_swaps` is not something that is counted together with others; known are `acquisitions`, `renewals`, `first_plays`, `plays`
+            policy.toml, line 12, field `caps[1].counts`: a first play is a play too, and would count twice; leave one of them out
+            policy.toml, line 13, field `caps[1].window`: a window is of one kind: `rolling`, `calendar`, `anniversary`, `first_use`, `min_interval`, `lifetime`; write `window = { rolling = "30d" }` or `window = { calendar = "month", zone = "Europe/Berlin" }`
+            policy.toml, line 18, field `caps[2].per`: `devices_registered` are of no title and cannot be counted per `title`; leave it out
+            policy.toml, line 18, field `caps[2].per`: a device is the member's, and no profile's; leave `profile` out
+            policy.toml, line 18, field `caps[2].per`: devices counted per `device` are never more than one; leave it out
+            policy.toml, line 19, field `caps[2].of`: a device that comes or goes has no tags; leave `tags` out
+            policy.toml, line 20, field `caps[2].window`: `devices_registered` counts what is true now; remove the window, or count `device_registrations`
+            policy.toml, line 21, field `caps[2].limit.phones`: `phones` is not a device_class: known are `phone`, `tablet`, `tv`, `desktop`, `web`
+            policy.toml, line 26, field `caps[3].limit`: once in a `min_interval` is a limit of 1 already; leave it out
+            policy.toml, line 27, field `caps[3].idle_after`: only `devices_holding` and `devices_registered` leave idle devices out
+            policy.toml, line 31, field `caps[4].per`: titles counted per `title` are never more than one; leave it out
+            policy.toml, line 32, field `caps[4].window.lifetime`: says nothing when `false`; write `true`, or another window
+            policy.toml, line 33, field `caps[4].limit.by`: `colour` is not what a limit goes by; known are `plan`, `territory`, `device_class`, `tag`
+            policy.toml, line 37, field `caps[5].window.anniversary`: `zone` is missing; name the zone whose calendar it is, like `zone = "Europe/Berlin"`
+            policy.toml, line 40, field `partners.aurora.caps[0].counts`: devices come and go without a title; count them in the rules for all titles"#]],
+    );
 }

@@ -36,7 +36,9 @@ fn policy() -> Policy {
         of: Of::default(),
         when: When::default(),
         window: Window::Now,
-        limit: Limit { otherwise: Some(2), ..Limit::default() },
+        limit: Limit::constant(2),
+        idle_after: None,
+        warn_at_left: None,
     };
     Policy {
         version: "draft".parse().unwrap(),
@@ -77,6 +79,7 @@ fn command(number: usize, by: u8, what: u8, which: u8, at: Timestamp) -> Command
         partner: "aurora-pictures".parse().unwrap(),
         series: None,
         tags: ["new".parse().unwrap()].into(),
+        maturity_rating: None,
         downloadable: true,
         offered: true,
         available_from: None,
@@ -187,9 +190,9 @@ fn a_reducer_that_changed_has_another_fingerprint() {
     let hash = digest(&SHA256, &encode_snapshot(&member));
     let told = format!("version {REDUCER_VERSION}\n{REDUCER_FINGERPRINT:016x}\n{hash:?}\n");
     expect![[r#"
-        version 1
-        26f93b7320fdef08
-        SHA256:087e285c2673dacb881c0fb3cb42bbfc22fa816139e7fe5556bfc7b5f7ada3cd
+        version 2
+        4a0c14e44fbdbc4f
+        SHA256:bc7bfdcff4182d19467a37074cc85df2447a6789754f186c84ba2a7f537f8584
     "#]]
     .assert_eq(&told);
 }

@@ -10,7 +10,7 @@ use domain::{
 use minicbor::{CborLen, Decode, Encode};
 
 use super::facts::{Facts, MemberFacts, Term};
-use super::scalar::{At, Class, Key, Policy, absolute, list, nothing};
+use super::scalar::{At, Class, Key, Policy, absolute, list, nothing, optional};
 use crate::event::DecodeError;
 
 /// Number 3 is kept for the source of facts that are imported from before us.
@@ -46,6 +46,8 @@ pub(crate) struct DeviceRegistered<'b> {
     key: Key<'b>,
     #[b(3)]
     name: &'b str,
+    #[b(4)]
+    decided: Option<DeviceDecided<'b>>,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -53,6 +55,20 @@ pub(crate) struct DeviceRegistered<'b> {
 pub(crate) struct DeviceRemoved<'b> {
     #[b(0)]
     device: &'b str,
+    #[b(1)]
+    decided: Option<DeviceDecided<'b>>,
+}
+
+#[derive(Debug, Encode, Decode, CborLen)]
+#[cbor(map)]
+struct DeviceDecided<'b> {
+    #[b(0)]
+    facts: MemberFacts<'b>,
+    #[b(1)]
+    policy: Policy<'b>,
+    #[b(2)]
+    #[cbor(skip_if = "Vec::is_empty")]
+    caps: Vec<&'b str>,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -213,29 +229,61 @@ impl<'b> DeviceRegistered<'b> {
         class: DeviceClass,
         key: &'b KeyThumbprint,
         name: &'b str,
+        decided: Option<&'b member::DeviceDecided>,
+        at: At,
     ) -> Self {
-        Self { device: device.as_str(), class: class.into(), key: Key::of(key), name }
+        let decided = decided.map(|decided| DeviceDecided::of(decided, at));
+        Self { device: device.as_str(), class: class.into(), key: Key::of(key), name, decided }
     }
 
-    pub(crate) fn into_domain(self) -> Result<EventBody, DecodeError> {
-        let Self { device, class, key, name } = self;
+    pub(crate) fn into_domain(self, at: At) -> Result<EventBody, DecodeError> {
+        let Self { device, class, key, name, decided } = self;
         Ok(EventBody::DeviceRegistered {
             device: DeviceId::new(device)?,
             class: class.into(),
             key: key.into_domain()?,
             name: name.to_owned(),
+            decided: optional(decided, |decided| decided.into_domain(at))?,
         })
     }
 }
 
 impl<'b> DeviceRemoved<'b> {
-    pub(crate) fn of(device: &'b DeviceId) -> Self {
-        Self { device: device.as_str() }
+    pub(crate) fn of(
+        device: &'b DeviceId,
+        decided: Option<&'b member::DeviceDecided>,
+        at: At,
+    ) -> Self {
+        let decided = decided.map(|decided| DeviceDecided::of(decided, at));
+        Self { device: device.as_str(), decided }
     }
 
-    pub(crate) fn into_domain(self) -> Result<EventBody, DecodeError> {
-        let Self { device } = self;
-        Ok(EventBody::DeviceRemoved { device: DeviceId::new(device)? })
+    pub(crate) fn into_domain(self, at: At) -> Result<EventBody, DecodeError> {
+        let Self { device, decided } = self;
+        Ok(EventBody::DeviceRemoved {
+            device: DeviceId::new(device)?,
+            decided: optional(decided, |decided| decided.into_domain(at))?,
+        })
+    }
+}
+
+impl<'b> DeviceDecided<'b> {
+    fn of(decided: &'b member::DeviceDecided, at: At) -> Self {
+        let member::DeviceDecided { facts, policy, caps } = decided;
+        Self {
+            facts: MemberFacts::of(facts, at),
+            policy: Policy::of(policy),
+            caps: caps.iter().map(RuleId::as_str).collect(),
+        }
+    }
+
+    fn into_domain(self, at: At) -> Result<Box<member::DeviceDecided>, DecodeError> {
+        let Self { facts, policy, caps } = self;
+        Ok(Box::new(member::DeviceDecided {
+            facts: facts.into_domain(at)?,
+            policy: policy.into_domain()?,
+            caps: list(caps, |cap| Ok(RuleId::new(cap)?))?,
+        }))
     }
 }
 
@@ -362,7 +410,7 @@ impl<'b> CheckedIn<'b> {
         Self {
             device: device.as_str(),
             moved: moved.iter().map(stored).collect(),
-            facts: MemberFacts::of(facts),
+            facts: MemberFacts::of(facts, at),
             policy: Policy::of(policy),
         }
     }
@@ -379,7 +427,7 @@ impl<'b> CheckedIn<'b> {
         Ok(EventBody::CheckedIn {
             device: DeviceId::new(device)?,
             moved: list(moved, read)?,
-            facts: facts.into_domain()?,
+            facts: facts.into_domain(at)?,
             policy: policy.into_domain()?,
         })
     }

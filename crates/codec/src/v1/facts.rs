@@ -1,7 +1,7 @@
 //! The facts a decision was told, and the term it promised.
 
 use domain::{
-    MemberFacts as DomainMember, PartnerId, Plan, ProfileId, SecurityLevel, SeriesId, Tag,
+    Account, MemberFacts as DomainMember, PartnerId, Plan, ProfileId, SecurityLevel, SeriesId, Tag,
     Territory, TitleFacts as DomainTitle,
 };
 use minicbor::{CborLen, Decode, Encode};
@@ -20,6 +20,12 @@ pub(super) struct MemberFacts<'b> {
     territory: Option<&'b str>,
     #[b(3)]
     security_level: Option<&'b str>,
+    #[b(4)]
+    account: Option<&'b str>,
+    #[n(5)]
+    maturity_limit: Option<u16>,
+    #[n(6)]
+    member_since: Option<i64>,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -40,6 +46,8 @@ pub(super) struct TitleFacts<'b> {
     available_from: Option<i64>,
     #[n(6)]
     available_until: Option<i64>,
+    #[n(7)]
+    maturity_rating: Option<u16>,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -57,6 +65,12 @@ pub(crate) struct Facts<'b> {
     class: Class,
     #[b(5)]
     title: TitleFacts<'b>,
+    #[b(6)]
+    account: Option<&'b str>,
+    #[n(7)]
+    maturity_limit: Option<u16>,
+    #[n(8)]
+    member_since: Option<i64>,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -92,23 +106,45 @@ pub(crate) struct Term {
 }
 
 impl<'b> MemberFacts<'b> {
-    pub(super) fn of(facts: &'b DomainMember) -> Self {
-        let DomainMember { profile, plan, territory, security_level } = facts;
+    pub(super) fn of(facts: &'b DomainMember, at: At) -> Self {
+        let DomainMember {
+            profile,
+            plan,
+            territory,
+            security_level,
+            account,
+            maturity_limit,
+            member_since,
+        } = facts;
         Self {
             profile: profile.as_ref().map(ProfileId::as_str),
             plan: plan.as_ref().map(Plan::as_str),
             territory: territory.as_ref().map(Territory::as_str),
             security_level: security_level.as_ref().map(SecurityLevel::as_str),
+            account: account.as_ref().map(Account::as_str),
+            maturity_limit: *maturity_limit,
+            member_since: member_since.map(|since| at.to(since)),
         }
     }
 
-    pub(super) fn into_domain(self) -> Result<DomainMember, DecodeError> {
-        let Self { profile, plan, territory, security_level } = self;
+    pub(super) fn into_domain(self, at: At) -> Result<DomainMember, DecodeError> {
+        let Self {
+            profile,
+            plan,
+            territory,
+            security_level,
+            account,
+            maturity_limit,
+            member_since,
+        } = self;
         Ok(DomainMember {
             profile: profile.map(ProfileId::new).transpose()?,
             plan: plan.map(Plan::new).transpose()?,
             territory: territory.map(Territory::new).transpose()?,
             security_level: security_level.map(SecurityLevel::new).transpose()?,
+            account: account.map(Account::new).transpose()?,
+            maturity_limit,
+            member_since: optional(member_since, |since| at.instant(since))?,
         })
     }
 }
@@ -123,6 +159,7 @@ impl<'b> TitleFacts<'b> {
             offered,
             available_from,
             available_until,
+            maturity_rating,
         } = facts;
         Self {
             partner: partner.as_str(),
@@ -132,12 +169,21 @@ impl<'b> TitleFacts<'b> {
             offered: *offered,
             available_from: available_from.map(|from| at.to(from)),
             available_until: available_until.map(|until| at.to(until)),
+            maturity_rating: *maturity_rating,
         }
     }
 
     pub(super) fn into_domain(self, at: At) -> Result<DomainTitle, DecodeError> {
-        let Self { partner, series, tags, downloadable, offered, available_from, available_until } =
-            self;
+        let Self {
+            partner,
+            series,
+            tags,
+            downloadable,
+            offered,
+            available_from,
+            available_until,
+            maturity_rating,
+        } = self;
         Ok(DomainTitle {
             partner: PartnerId::new(partner)?,
             series: series.map(SeriesId::new).transpose()?,
@@ -146,30 +192,60 @@ impl<'b> TitleFacts<'b> {
             offered,
             available_from: optional(available_from, |from| at.instant(from))?,
             available_until: optional(available_until, |until| at.instant(until))?,
+            maturity_rating,
         })
     }
 }
 
 impl<'b> Facts<'b> {
     pub(crate) fn of(facts: &'b domain::Facts, at: At) -> Self {
-        let domain::Facts { profile, plan, territory, security_level, class, title } = facts;
+        let domain::Facts { member, class, title } = facts;
+        let MemberFacts {
+            profile,
+            plan,
+            territory,
+            security_level,
+            account,
+            maturity_limit,
+            member_since,
+        } = MemberFacts::of(member, at);
+        let (class, title) = ((*class).into(), TitleFacts::of(title, at));
         Self {
-            profile: profile.as_ref().map(ProfileId::as_str),
-            plan: plan.as_ref().map(Plan::as_str),
-            territory: territory.as_ref().map(Territory::as_str),
-            security_level: security_level.as_ref().map(SecurityLevel::as_str),
-            class: (*class).into(),
-            title: TitleFacts::of(title, at),
+            profile,
+            plan,
+            territory,
+            security_level,
+            class,
+            title,
+            account,
+            maturity_limit,
+            member_since,
         }
     }
 
     pub(crate) fn into_domain(self, at: At) -> Result<domain::Facts, DecodeError> {
-        let Self { profile, plan, territory, security_level, class, title } = self;
+        let Self {
+            profile,
+            plan,
+            territory,
+            security_level,
+            class,
+            title,
+            account,
+            maturity_limit,
+            member_since,
+        } = self;
+        let member = MemberFacts {
+            profile,
+            plan,
+            territory,
+            security_level,
+            account,
+            maturity_limit,
+            member_since,
+        };
         Ok(domain::Facts {
-            profile: profile.map(ProfileId::new).transpose()?,
-            plan: plan.map(Plan::new).transpose()?,
-            territory: territory.map(Territory::new).transpose()?,
-            security_level: security_level.map(SecurityLevel::new).transpose()?,
+            member: member.into_domain(at)?,
             class: class.into(),
             title: title.into_domain(at)?,
         })

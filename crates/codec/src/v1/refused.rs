@@ -1,7 +1,7 @@
 //! A refusal: what was asked, of whom, and all that stood in the way.
 
 use domain::member::{self, Command as DomainCommand, RemedyAction};
-use domain::{DeviceId, LicenseId, RuleId, TitleId};
+use domain::{DeviceId, LicenseId, RuleId, Tag, TitleId};
 use minicbor::{CborLen, Decode, Encode};
 
 use super::facts::{MemberFacts, TitleFacts};
@@ -159,6 +159,8 @@ struct CapFinding<'b> {
     #[b(5)]
     #[cbor(skip_if = "Vec::is_empty")]
     contributors: Vec<Contributor<'b>>,
+    #[b(6)]
+    tag: Option<&'b str>,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -167,9 +169,9 @@ struct Contributor<'b> {
     #[n(0)]
     at: i64,
     #[b(1)]
-    license: &'b str,
+    license: Option<&'b str>,
     #[b(2)]
-    title: &'b str,
+    title: Option<&'b str>,
     #[b(3)]
     device: &'b str,
     #[n(4)]
@@ -197,6 +199,11 @@ enum Action<'b> {
         #[b(2)]
         title: &'b str,
     },
+    #[n(1)]
+    RemoveDevice {
+        #[b(0)]
+        device: &'b str,
+    },
 }
 
 impl<'b> Refused<'b> {
@@ -204,7 +211,7 @@ impl<'b> Refused<'b> {
         let member::Refused { commands, facts, policy, findings, retry_at, remedies } = refused;
         Self {
             commands: commands.iter().map(|command| Command::of(command, at)).collect(),
-            facts: MemberFacts::of(facts),
+            facts: MemberFacts::of(facts, at),
             policy: Policy::of(policy),
             findings: findings.iter().map(|finding| Finding::of(finding, at)).collect(),
             retry_at: retry_at.map(|retry_at| at.to(retry_at)),
@@ -216,7 +223,7 @@ impl<'b> Refused<'b> {
         let Self { commands, facts, policy, findings, retry_at, remedies } = self;
         Ok(member::Refused {
             commands: list(commands, |command| command.into_domain(at))?,
-            facts: facts.into_domain()?,
+            facts: facts.into_domain(at)?,
             policy: policy.into_domain()?,
             findings: list(findings, |finding| finding.into_domain(at))?,
             retry_at: optional(retry_at, |retry_at| at.instant(retry_at))?,
@@ -373,7 +380,7 @@ impl<'b> Finding<'b> {
 
 impl<'b> CapFinding<'b> {
     fn of(cap: &'b member::CapFinding, at: At) -> Self {
-        let member::CapFinding { counts, per, limit, used, window, contributors } = cap;
+        let member::CapFinding { counts, per, tag, limit, used, window, contributors } = cap;
         Self {
             counts: (*counts).into(),
             per: per.iter().map(|key| (*key).into()).collect(),
@@ -381,14 +388,16 @@ impl<'b> CapFinding<'b> {
             used: *used,
             window: window.map(|(from, to)| (at.to(from), at.to(to))),
             contributors: contributors.iter().map(|one| Contributor::of(one, at)).collect(),
+            tag: tag.as_ref().map(Tag::as_str),
         }
     }
 
     fn into_domain(self, at: At) -> Result<member::CapFinding, DecodeError> {
-        let Self { counts, per, limit, used, window, contributors } = self;
+        let Self { counts, per, limit, used, window, contributors, tag } = self;
         Ok(member::CapFinding {
             counts: counts.into(),
             per: list(per, |key| Ok(key.into()))?,
+            tag: tag.map(Tag::new).transpose()?,
             limit,
             used,
             window: optional(window, |(from, to)| Ok((at.instant(from)?, at.instant(to)?)))?,
@@ -403,8 +412,8 @@ impl<'b> Contributor<'b> {
             contributor;
         Self {
             at: at.to(*counted_at),
-            license: license.as_str(),
-            title: title.as_str(),
+            license: license.as_ref().map(LicenseId::as_str),
+            title: title.as_ref().map(TitleId::as_str),
             device: device.as_str(),
             frees_at: frees_at.map(|frees_at| at.to(frees_at)),
             in_list: *in_list,
@@ -415,8 +424,8 @@ impl<'b> Contributor<'b> {
         let Self { at, license, title, device, frees_at, in_list } = self;
         Ok(member::Contributor {
             at: event_at.instant(at)?,
-            license: LicenseId::new(license)?,
-            title: TitleId::new(title)?,
+            license: license.map(LicenseId::new).transpose()?,
+            title: title.map(TitleId::new).transpose()?,
             device: DeviceId::new(device)?,
             frees_at: optional(frees_at, |frees_at| event_at.instant(frees_at))?,
             in_list,
@@ -433,6 +442,9 @@ impl<'b> Remedy<'b> {
                 device: device.as_str(),
                 title: title.as_str(),
             },
+            RemedyAction::RemoveDevice { device } => {
+                Action::RemoveDevice { device: device.as_str() }
+            }
         };
         Self { actions: actions.iter().map(action).collect() }
     }
@@ -445,6 +457,9 @@ impl<'b> Remedy<'b> {
                 device: DeviceId::new(device)?,
                 title: TitleId::new(title)?,
             }),
+            Action::RemoveDevice { device } => {
+                Ok(RemedyAction::RemoveDevice { device: DeviceId::new(device)? })
+            }
         };
         Ok(member::Remedy { actions: list(actions, action)? })
     }

@@ -206,7 +206,7 @@ words! {
     Class = domain::DeviceClass { 0 Phone 1 Tablet 2 Tv 3 Desktop 4 Web }
 
     Scope = domain::policy::ScopeKey {
-        0 Profile 1 Device 2 DeviceClass 3 Partner 4 Series 5 Title
+        0 Profile 1 Device 2 DeviceClass 3 Partner 4 Series 5 Title 6 Tag
     }
 
     /// Why a request is refused.
@@ -234,48 +234,105 @@ words! {
     }
 }
 
-/// What a cap counts.
-#[derive(Debug, Clone, Copy, Encode, Decode, CborLen)]
-#[cbor(index_only)]
-pub(super) enum Counts {
-    #[n(0)]
-    ActiveLicenses,
-    #[n(1)]
-    DevicesHolding,
-    #[n(2)]
-    Acquisitions,
-    #[n(3)]
-    Renewals,
-    #[n(4)]
-    AcquisitionsAndRenewals,
-    #[n(5)]
-    Nothing,
+words! {
+    /// A kind of event that caps count.
+    CountedKind = domain::member::CountedKind {
+        0 Acquired
+        1 Renewed
+        2 FirstPlayed
+        3 Played
+        4 DeviceRegistered
+        5 DeviceSwapped
+        6 DeviceRemoved
+    }
+}
+
+/// What a cap counts: a number for what is true now, and a set of kinds for events. The sets that
+/// were known first have numbers of their own; others are a bit for each kind behind
+/// [`Counts::SETS`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts(domain::policy::Counts);
+
+impl Counts {
+    const SETS: u8 = 128;
+
+    /// In the order of their numbers, from 0.
+    const NUMBERED: [domain::policy::Counts; 8] = {
+        use domain::member::CountedKind::{Acquired, Renewed};
+        use domain::policy::Counts::{
+            ActiveLicenses, DevicesHolding, DevicesRegistered, DistinctTitles, Events,
+        };
+        use domain::policy::Kinds;
+        [
+            ActiveLicenses,
+            DevicesHolding,
+            Events(Kinds::of(&[Acquired])),
+            Events(Kinds::of(&[Renewed])),
+            Events(Kinds::of(&[Acquired, Renewed])),
+            Events(Kinds::of(&[])),
+            DistinctTitles,
+            DevicesRegistered,
+        ]
+    };
+
+    fn number(self) -> u8 {
+        let numbered = (0..).zip(Self::NUMBERED).find(|(_, counts)| *counts == self.0);
+        match (numbered, self.0) {
+            (Some((number, _)), _) => number,
+            (None, domain::policy::Counts::Events(kinds)) => {
+                Self::SETS | kinds.iter().fold(0, |bits, kind| bits | 1 << kind as u8)
+            }
+            (None, _) => u8::MAX, // Every other one is numbered.
+        }
+    }
+
+    fn numbered(number: u8) -> Option<Self> {
+        if let Some(counts) = Self::NUMBERED.get(usize::from(number)) {
+            return Some(Self(*counts));
+        }
+        let bits = number.checked_sub(Self::SETS)?;
+        let kinds = domain::member::CountedKind::ALL.into_iter();
+        let kinds: Vec<_> = kinds.filter(|kind| bits & (1 << *kind as u8) != 0).collect();
+        let counts = Self(domain::policy::Counts::Events(domain::policy::Kinds::of(&kinds)));
+        // One way to write each.
+        (counts.number() == number).then_some(counts)
+    }
+}
+
+impl<C> Encode<C> for Counts {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        out: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        out.u8(self.number())?;
+        Ok(())
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Counts {
+    fn decode(input: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let number = input.u8()?;
+        Self::numbered(number)
+            .ok_or_else(|| minicbor::decode::Error::message("what is counted is not known"))
+    }
+}
+
+impl<C> CborLen<C> for Counts {
+    fn cbor_len(&self, ctx: &mut C) -> usize {
+        self.number().cbor_len(ctx)
+    }
 }
 
 impl From<domain::policy::Counts> for Counts {
     fn from(counts: domain::policy::Counts) -> Self {
-        use domain::policy::Counts::{ActiveLicenses, DevicesHolding, Events};
-        match counts {
-            ActiveLicenses => Self::ActiveLicenses,
-            DevicesHolding => Self::DevicesHolding,
-            Events { acquisitions: true, renewals: false } => Self::Acquisitions,
-            Events { acquisitions: false, renewals: true } => Self::Renewals,
-            Events { acquisitions: true, renewals: true } => Self::AcquisitionsAndRenewals,
-            Events { acquisitions: false, renewals: false } => Self::Nothing,
-        }
+        Self(counts)
     }
 }
 
 impl From<Counts> for domain::policy::Counts {
     fn from(stored: Counts) -> Self {
-        match stored {
-            Counts::ActiveLicenses => Self::ActiveLicenses,
-            Counts::DevicesHolding => Self::DevicesHolding,
-            Counts::Acquisitions => Self::Events { acquisitions: true, renewals: false },
-            Counts::Renewals => Self::Events { acquisitions: false, renewals: true },
-            Counts::AcquisitionsAndRenewals => Self::Events { acquisitions: true, renewals: true },
-            Counts::Nothing => Self::Events { acquisitions: false, renewals: false },
-        }
+        stored.0
     }
 }
 

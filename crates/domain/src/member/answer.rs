@@ -1,6 +1,6 @@
 //! What the ledger answers.
 
-use crate::ids::{DeviceId, LicenseId, RuleId, TitleId};
+use crate::ids::{DeviceId, LicenseId, RuleId, Tag, TitleId};
 use crate::member::event::{Event, Refused};
 use crate::policy::{Counts, ScopeKey};
 use crate::time::Timestamp;
@@ -178,20 +178,23 @@ impl Code {
 pub struct CapFinding {
     pub counts: Counts,
     pub per: Vec<ScopeKey>,
+    /// Of a cap per tag, the tag that stands in the way longest.
+    pub tag: Option<Tag>,
     pub limit: u32,
     /// As counted before the command.
     pub used: u32,
-    /// The half-open stretch of time that was counted; `None`: what is true now.
+    /// The half-open stretch of time that was counted; `None`: what is true now, or ever was.
     pub window: Option<(Timestamp, Timestamp)>,
-    /// What used the cap up, oldest first.
+    /// What used the cap up, oldest first; not what is remembered as a number only.
     pub contributors: Vec<Contributor>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contributor {
     pub at: Timestamp,
-    pub license: LicenseId,
-    pub title: TitleId,
+    /// `None` of a device that came or went.
+    pub license: Option<LicenseId>,
+    pub title: Option<TitleId>,
     pub device: DeviceId,
     /// When it stops counting; `None`: not by itself.
     pub frees_at: Option<Timestamp>,
@@ -205,11 +208,21 @@ pub struct CapState {
     pub rule: RuleId,
     pub counts: Counts,
     pub per: Vec<ScopeKey>,
+    /// Of a cap per tag, the tag of which the least is left.
+    pub tag: Option<Tag>,
     pub limit: u32,
     pub used: u32,
     pub window: Option<(Timestamp, Timestamp)>,
     /// When the next unit frees, if any is used.
     pub frees_at: Option<Timestamp>,
+    /// So little is left that the member should hear of it.
+    pub warns: bool,
+}
+
+impl CapState {
+    pub fn left(&self) -> u32 {
+        self.limit.saturating_sub(self.used)
+    }
 }
 
 /// A complete set of actions after which the request passes.
@@ -221,4 +234,5 @@ pub struct Remedy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemedyAction {
     Release { license: LicenseId, device: DeviceId, title: TitleId },
+    RemoveDevice { device: DeviceId },
 }

@@ -12,9 +12,8 @@ mod refusal;
 mod repeat;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-pub use eligibility::{Eligibility, eligibility};
+pub use eligibility::{Eligibility, eligibility, standing};
 
 use crate::facts::{Facts, MemberFacts};
 use crate::ids::{DeviceId, LicenseId, TitleId};
@@ -24,7 +23,7 @@ use crate::member::{
     Acquired, Answer, Cause, Code, Command, Decision, Device, Event, EventBody, Finding, Member,
     Outcome, Refused, Renewed, Request,
 };
-use crate::policy::evaluate::{Adds, Ask};
+use crate::policy::evaluate::{Adds, Ask, InList};
 use crate::policy::{Effective, Policy};
 use crate::time::Timestamp;
 
@@ -61,13 +60,13 @@ pub fn decide(member: &Member, request: &Request, policy: &Policy) -> Decision {
 pub(crate) struct Judged {
     pub(crate) findings: Vec<Finding>,
     outcomes: Vec<Outcome>,
-    events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
 }
 
 pub(crate) fn judge(member: &Member, request: &Request, policy: &Policy, at: Timestamp) -> Judged {
     let mut judged = Judged { findings: Vec::new(), outcomes: Vec::new(), events: Vec::new() };
     let mut member = Cow::Borrowed(member);
-    let mut in_list = BTreeMap::new();
+    let mut in_list = InList::default();
     let last = request.commands.len().saturating_sub(1);
     for (position, command) in request.commands.iter().enumerate() {
         let index = u16::try_from(position).unwrap_or(u16::MAX);
@@ -93,10 +92,16 @@ pub(crate) fn judge(member: &Member, request: &Request, policy: &Policy, at: Tim
         if position < last {
             let happened = judged.events.get(first..).unwrap_or_default();
             for event in happened {
-                if let EventBody::Acquired(Acquired { license, .. })
-                | EventBody::Renewed(Renewed { license, .. }) = &event.body
-                {
-                    in_list.insert(license.clone(), index);
+                match &event.body {
+                    EventBody::Acquired(Acquired { license, .. })
+                    | EventBody::Renewed(Renewed { license, .. }) => {
+                        in_list.licenses.insert(license.clone(), index);
+                    }
+                    EventBody::DeviceRegistered { device, .. }
+                    | EventBody::DeviceRemoved { device, .. } => {
+                        in_list.devices.insert(device.clone(), index);
+                    }
+                    _ => {}
                 }
             }
             member = Cow::Owned(happened.iter().fold(member.into_owned(), evolve));
@@ -131,19 +136,14 @@ struct Desk<'a> {
     policy: &'a Policy,
     at: Timestamp,
     command: u16,
-    in_list: &'a BTreeMap<LicenseId, u16>,
+    in_list: &'a InList,
 }
 
 impl<'a> Desk<'a> {
     fn step(&self, command: &Command) -> Step {
         match command {
             Command::RegisterDevice { device, class, key, name } => {
-                self.register(device, key, || EventBody::DeviceRegistered {
-                    device: device.clone(),
-                    class: *class,
-                    key: key.clone(),
-                    name: name.clone(),
-                })
+                self.register(device, *class, key, name)
             }
             Command::RemoveDevice { device } => self.remove(device),
             Command::Acquire { device, title, title_facts, license } => {
@@ -189,9 +189,10 @@ impl<'a> Desk<'a> {
         Ask {
             member: self.member,
             at: self.at,
+            facts: &facts.member,
             device,
-            title,
-            facts,
+            class: facts.class,
+            title: Some((title, &facts.title)),
             rules: Effective::new(self.policy, title, &facts.title),
             license,
             adds,

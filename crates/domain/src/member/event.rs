@@ -32,9 +32,12 @@ pub enum EventBody {
         class: DeviceClass,
         key: KeyThumbprint,
         name: String,
+        /// `None` in events from before devices were counted.
+        decided: Option<Box<DeviceDecided>>,
     },
     DeviceRemoved {
         device: DeviceId,
+        decided: Option<Box<DeviceDecided>>,
     },
     Acquired(Acquired),
     /// The device asked again for what it holds. No cap counts this.
@@ -73,6 +76,15 @@ pub enum EventBody {
         term: u32,
     },
     Refused(Box<Refused>),
+}
+
+/// What a device came or went by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceDecided {
+    pub facts: MemberFacts,
+    pub policy: PolicyVersion,
+    /// The caps it was counted under.
+    pub caps: Vec<RuleId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,13 +1,15 @@
 //! Folds what happened into the member. Records, never judges: whatever is in the log did happen.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ids::{DeviceId, LicenseId};
-use crate::member::history::{Counted, CountedKind};
+use crate::facts::DeviceClass;
+use crate::ids::{DeviceId, KeyThumbprint, LicenseId};
+use crate::member::history::{Counted, CountedKind, DeviceCounted};
 use crate::member::term::RunningTerm;
 use crate::member::{
-    Acquired, Cause, CheckInMoved, Closed, ClosedWhy, Device, Effect, Event, EventBody, Held,
-    License, Member, Play, Ranges, Refused, Remembered, Renewed,
+    Acquired, Cause, CheckInMoved, Closed, ClosedWhy, Device, DeviceDecided, Effect, Event,
+    EventBody, Held, License, Member, Play, Ranges, Refused, Remembered, Renewed,
 };
 use crate::policy::HORIZON;
 use crate::time::{Duration, Timestamp};
@@ -22,22 +24,21 @@ pub fn evolve(mut member: Member, event: &Event) -> Member {
     let Event { at, cause, body } = event;
     member.last_at = *at;
     let effect = match body {
-        EventBody::DeviceRegistered { device, class, key, name } => {
-            let reported =
-                member.devices.get(device).map(|known| known.reported.clone()).unwrap_or_default();
-            let registered = Device {
-                class: *class,
-                key: key.clone(),
-                name: name.clone(),
-                registered_at: *at,
-                removed_at: None,
-                last_seen_at: *at,
-                reported,
-            };
-            member.devices.insert(device.clone(), registered);
+        EventBody::DeviceRegistered { device, class, key, name, decided } => {
+            let class = *class;
+            device_registered(&mut member, *at, device, class, key, name);
+            count_device(&mut member, CountedKind::DeviceRegistered, *at, device, decided);
+            if let Some(vacancies) = member.vacancies.checked_sub(1) {
+                member.vacancies = vacancies;
+                count_device(&mut member, CountedKind::DeviceSwapped, *at, device, decided);
+            }
             Some(Effect::DeviceRegistered)
         }
-        EventBody::DeviceRemoved { device } => Some(device_removed(&mut member, *at, device)),
+        EventBody::DeviceRemoved { device, decided } => {
+            member.vacancies = member.vacancies.saturating_add(1);
+            count_device(&mut member, CountedKind::DeviceRemoved, *at, device, decided);
+            Some(device_removed(&mut member, *at, device))
+        }
         EventBody::Acquired(acquired) => Some(self::acquired(&mut member, *at, acquired)),
         EventBody::Reissued { license: id, term, .. } => {
             if let Some(license) = license_mut(&mut member, id) {
@@ -95,6 +96,39 @@ fn close(member: &mut Member, id: &LicenseId, at: Timestamp, why: ClosedWhy) {
     }
 }
 
+fn device_registered(
+    member: &mut Member,
+    at: Timestamp,
+    id: &DeviceId,
+    class: DeviceClass,
+    key: &KeyThumbprint,
+    name: &str,
+) {
+    let reported = member.devices.get(id).map(|known| known.reported.clone()).unwrap_or_default();
+    let registered = Device {
+        class,
+        key: key.clone(),
+        name: name.to_owned(),
+        registered_at: at,
+        removed_at: None,
+        last_seen_at: at,
+        reported,
+    };
+    member.devices.insert(id.clone(), registered);
+}
+
+fn count_device(
+    member: &mut Member,
+    kind: CountedKind,
+    at: Timestamp,
+    device: &DeviceId,
+    decided: &Option<Box<DeviceDecided>>,
+) {
+    let Some(class) = member.devices.get(device).map(|known| known.class) else { return };
+    let profile = decided.as_ref().and_then(|decided| decided.facts.profile.clone());
+    member.history.push_device(DeviceCounted { kind, at, device: device.clone(), class, profile });
+}
+
 fn device_removed(member: &mut Member, at: Timestamp, id: &DeviceId) -> Effect {
     if let Some(device) = member.devices.get_mut(id) {
         device.removed_at = Some(at);
@@ -142,7 +176,8 @@ fn acquired(member: &mut Member, at: Timestamp, acquired: &Acquired) -> Effect {
         closed: None,
         deliveries: 1,
     };
-    count(member, CountedKind::Acquired, at, id, &license);
+    let counted = counted(at, id, &license);
+    member.history.push(CountedKind::Acquired, vec![counted]);
     member.licenses.insert(id.clone(), license);
     Effect::Held { license: id.clone(), term: term.number, how: Held::Acquired }
 }
@@ -154,21 +189,21 @@ fn renewed(member: &mut Member, at: Timestamp, renewed: &Renewed) -> Effect {
         license.terms.push(RunningTerm::new(term.clone()));
         license.deliveries = license.deliveries.saturating_add(1);
         seen(member, &license.device, at);
-        count(member, CountedKind::Renewed, at, id, &license);
+        let counted = counted(at, id, &license);
+        member.history.push(CountedKind::Renewed, vec![counted]);
         member.licenses.insert(id.clone(), license);
     }
     Effect::Held { license: id.clone(), term: term.number, how: Held::Renewed }
 }
 
-fn count(member: &mut Member, kind: CountedKind, at: Timestamp, id: &LicenseId, license: &License) {
-    let counted = Counted {
+fn counted(at: Timestamp, id: &LicenseId, license: &License) -> Counted {
+    Counted {
         at,
         license: id.clone(),
         title: license.title.clone(),
         device: license.device.clone(),
         facts: Arc::clone(&license.facts),
-    };
-    member.history.push(kind, counted);
+    }
 }
 
 /// Keeps what is looked at with every decision short.
@@ -212,16 +247,38 @@ fn plays_recorded(
         let reported: &mut Ranges = &mut device.reported;
         sequences.iter().for_each(|(first, last)| reported.insert(*first, *last));
     }
+    let mut played = Vec::with_capacity(plays.len());
+    // The first plays of the terms that were played, as they stood before.
+    let mut before: BTreeMap<(&LicenseId, u32), Option<Timestamp>> = BTreeMap::new();
     for play in plays {
-        let terms = license_mut(member, &play.license).into_iter().flat_map(|l| &mut l.terms);
-        for running in terms.filter(|running| running.term.number == play.term) {
+        let Some(license) = license_mut(member, &play.license) else { continue };
+        let entry = counted(play.occurred_at, &play.license, license);
+        for running in license.terms.iter_mut().filter(|t| t.term.number == play.term) {
             // A first play was in time, whatever the device's clock said.
             let latest = running.term.start_by.map_or(Timestamp::MAX, Timestamp::just_before);
             let occurred_at = play.occurred_at.min(latest).max(running.term.started_at);
+            before.entry((&play.license, play.term)).or_insert(running.first_play);
             let earliest = running.first_play.map_or(occurred_at, |first| first.min(occurred_at));
             running.first_play = Some(earliest);
+            played.push(entry.clone());
         }
     }
+    let mut first_played = Vec::new();
+    for ((id, term), before) in before {
+        let Some(license) = member.license(id) else { continue };
+        let running = license.terms.iter().find(|running| running.term.number == term);
+        let now = running.and_then(|running| running.first_play);
+        if let Some(at) = now.filter(|_| now != before) {
+            first_played.push(counted(at, id, license));
+            if let Some(before) = before {
+                member.history.take_back_first_play(id, before);
+            }
+        }
+    }
+    first_played.sort_by_key(|counted| counted.at);
+    played.sort_by_key(|counted| counted.at);
+    member.history.push(CountedKind::Played, played);
+    member.history.push(CountedKind::FirstPlayed, first_played);
     Effect::PlaysRecorded { counted: u32::try_from(plays.len()).unwrap_or(u32::MAX) }
 }
 

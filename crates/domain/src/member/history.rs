@@ -1,21 +1,67 @@
 //! What counted, as it happened: the events that caps ask about, oldest first.
 //!
-//! Kept with an index by title, series and partner, because nearly every cap asks for one of them and
-//! the rest of a long history should cost it nothing.
+//! Kept with an index by title, series and partner, because nearly every cap asks for one of them
+//! and the rest of a long history should cost it nothing. Beyond the horizon only numbers are kept,
+//! for caps that never reset.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use litemap::LiteMap;
 
-use crate::facts::Facts;
-use crate::ids::{DeviceId, LicenseId, PartnerId, SeriesId, TitleId};
+use crate::facts::{DeviceClass, Facts};
+use crate::ids::{DeviceId, LicenseId, PartnerId, ProfileId, SeriesId, Tag, TitleId};
 use crate::policy::HORIZON;
 use crate::time::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
 pub enum CountedKind {
     Acquired,
     Renewed,
+    /// The play that started the finish clock of a term.
+    FirstPlayed,
+    Played,
+    DeviceRegistered,
+    /// A registration that takes the place of a device removed before: each removal makes room
+    /// for one.
+    DeviceSwapped,
+    DeviceRemoved,
+}
+
+impl CountedKind {
+    pub const ALL: [Self; 7] = [
+        Self::Acquired,
+        Self::Renewed,
+        Self::FirstPlayed,
+        Self::Played,
+        Self::DeviceRegistered,
+        Self::DeviceSwapped,
+        Self::DeviceRemoved,
+    ];
+    /// What happens to titles.
+    pub const OF_TITLES: [Self; 4] =
+        [Self::Acquired, Self::Renewed, Self::FirstPlayed, Self::Played];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Acquired => "acquisitions",
+            Self::Renewed => "renewals",
+            Self::FirstPlayed => "first_plays",
+            Self::Played => "plays",
+            Self::DeviceRegistered => "device_registrations",
+            Self::DeviceSwapped => "device_swaps",
+            Self::DeviceRemoved => "device_removals",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub fn is_of_devices(self) -> bool {
+        !Self::OF_TITLES.contains(&self)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +73,44 @@ pub struct Counted {
     pub facts: Arc<Facts>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceCounted {
+    pub kind: CountedKind,
+    pub at: Timestamp,
+    pub device: DeviceId,
+    pub class: DeviceClass,
+    pub profile: Option<ProfileId>,
+}
+
+/// What is left of an event beyond the horizon: that it happened, and all that a cap could match
+/// on but the time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tallied {
+    pub kind: CountedKind,
+    pub device: DeviceId,
+    pub class: DeviceClass,
+    pub profile: Option<ProfileId>,
+    /// `None` of devices.
+    pub title: Option<TalliedTitle>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TalliedTitle {
+    pub title: TitleId,
+    pub partner: PartnerId,
+    pub series: Option<SeriesId>,
+    pub tags: Arc<[Tag]>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
     acquired: Log,
     renewed: Log,
+    first_played: Log,
+    played: Log,
+    /// Devices that came and went, oldest first.
+    devices: Vec<DeviceCounted>,
+    tallies: BTreeMap<Tallied, u32>,
 }
 
 /// Entries of one kind in the order of time, and where to find those of a title, series or
@@ -53,18 +133,70 @@ pub(crate) enum Among<'a> {
 }
 
 impl History {
-    pub fn entries(&self, kind: CountedKind) -> &[Counted] {
-        &self.log(kind).entries
+    /// As it was, from all that it consists of.
+    pub fn restored(
+        counted: impl IntoIterator<Item = (CountedKind, Counted)>,
+        devices: Vec<DeviceCounted>,
+        tallies: BTreeMap<Tallied, u32>,
+    ) -> Self {
+        let mut history = Self { devices, tallies, ..Self::default() };
+        for (kind, counted) in counted {
+            if let Some(log) = history.log_mut(kind) {
+                log.push(counted);
+            }
+        }
+        history
     }
 
-    /// Entries must come in the order of time.
-    pub fn push(&mut self, kind: CountedKind, counted: Counted) {
-        let log = match kind {
-            CountedKind::Acquired => &mut self.acquired,
-            CountedKind::Renewed => &mut self.renewed,
-        };
-        log.forget_before(counted.at - HORIZON);
-        log.push(counted);
+    pub fn entries(&self, kind: CountedKind) -> &[Counted] {
+        self.log(kind).map(|log| log.entries.as_slice()).unwrap_or_default()
+    }
+
+    pub fn devices(&self) -> &[DeviceCounted] {
+        &self.devices
+    }
+
+    /// How often what happened beyond the horizon.
+    pub fn tallies(&self) -> &BTreeMap<Tallied, u32> {
+        &self.tallies
+    }
+
+    /// Entries of one kind, also late ones: a play is reported weeks after it happened.
+    pub(crate) fn push(&mut self, kind: CountedKind, counted: Vec<Counted>) {
+        let Some(log) = self.log_mut(kind) else { return };
+        log.insert(counted);
+        for forgotten in log.forget() {
+            let title = TalliedTitle {
+                title: forgotten.title,
+                partner: forgotten.facts.title.partner.clone(),
+                series: forgotten.facts.title.series.clone(),
+                tags: Arc::clone(&forgotten.facts.title.tags),
+            };
+            self.tally(Tallied {
+                kind,
+                device: forgotten.device,
+                class: forgotten.facts.class,
+                profile: forgotten.facts.member.profile.clone(),
+                title: Some(title),
+            });
+        }
+    }
+
+    /// Must come in the order of time.
+    pub(crate) fn push_device(&mut self, counted: DeviceCounted) {
+        let horizon = counted.at - HORIZON;
+        let old = self.devices.partition_point(|counted| counted.at <= horizon);
+        for DeviceCounted { kind, at: _, device, class, profile } in
+            self.devices.drain(..old).collect::<Vec<_>>()
+        {
+            self.tally(Tallied { kind, device, class, profile, title: None });
+        }
+        self.devices.push(counted);
+    }
+
+    fn tally(&mut self, tallied: Tallied) {
+        let count = self.tallies.entry(tallied).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// Takes back what an acquisition had counted.
@@ -72,10 +204,29 @@ impl History {
         self.acquired.retain(|counted| counted.license != *license);
     }
 
-    pub(crate) fn log(&self, kind: CountedKind) -> &Log {
+    /// A first play turns out to have been earlier.
+    pub(crate) fn take_back_first_play(&mut self, license: &LicenseId, at: Timestamp) {
+        self.first_played.retain(|counted| counted.license != *license || counted.at != at);
+    }
+
+    /// None of devices, which are few and in a list of their own.
+    pub(crate) fn log(&self, kind: CountedKind) -> Option<&Log> {
         match kind {
-            CountedKind::Acquired => &self.acquired,
-            CountedKind::Renewed => &self.renewed,
+            CountedKind::Acquired => Some(&self.acquired),
+            CountedKind::Renewed => Some(&self.renewed),
+            CountedKind::FirstPlayed => Some(&self.first_played),
+            CountedKind::Played => Some(&self.played),
+            _ => None,
+        }
+    }
+
+    fn log_mut(&mut self, kind: CountedKind) -> Option<&mut Log> {
+        match kind {
+            CountedKind::Acquired => Some(&mut self.acquired),
+            CountedKind::Renewed => Some(&mut self.renewed),
+            CountedKind::FirstPlayed => Some(&mut self.first_played),
+            CountedKind::Played => Some(&mut self.played),
+            _ => None,
         }
     }
 }
@@ -103,12 +254,37 @@ impl Log {
         }
     }
 
-    /// Forgets in strides, for the index is made anew.
-    fn forget_before(&mut self, at: Timestamp) {
-        let old = self.entries.partition_point(|counted| counted.at <= at);
-        if old > 64 && old * 4 > self.entries.len() {
-            self.retain(|counted| counted.at > at);
+    /// Late ones go where they belong, for which the index is made anew.
+    fn insert(&mut self, counted: Vec<Counted>) {
+        let mut newest = self.entries.last().map_or(Timestamp::MIN, |last| last.at);
+        let in_order = counted.iter().all(|counted| {
+            let after = counted.at >= newest;
+            newest = counted.at;
+            after
+        });
+        if in_order {
+            counted.into_iter().for_each(|counted| self.push(counted));
+        } else {
+            let mut entries = std::mem::take(&mut self.entries);
+            entries.extend(counted);
+            entries.sort_by_key(|counted| counted.at);
+            *self = Self::default();
+            entries.into_iter().for_each(|counted| self.push(counted));
         }
+    }
+
+    /// What is beyond the horizon. Forgets in strides, for the index is made anew.
+    fn forget(&mut self) -> Vec<Counted> {
+        let horizon = self.entries.last().map_or(Timestamp::MIN, |last| last.at) - HORIZON;
+        let old = self.entries.partition_point(|counted| counted.at <= horizon);
+        if old <= 64 || old * 4 <= self.entries.len() {
+            return Vec::new();
+        }
+        let kept = self.entries.split_off(old);
+        let forgotten = std::mem::take(&mut self.entries);
+        *self = Self::default();
+        kept.into_iter().for_each(|counted| self.push(counted));
+        forgotten
     }
 
     /// The entries after `after` (exclusive) among those asked for, oldest first.

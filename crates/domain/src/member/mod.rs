@@ -16,11 +16,11 @@ pub mod term;
 
 pub use answer::*;
 pub use command::*;
-pub use decide::{Eligibility, decide, eligibility};
+pub use decide::{Eligibility, decide, eligibility, standing};
 pub use event::*;
 pub use evolve::{IDEMPOTENCY_KEPT, REFUSALS_KEPT, evolve};
-pub(crate) use history::Among;
-pub use history::{Counted, CountedKind, History};
+pub(crate) use history::{Among, Log};
+pub use history::{Counted, CountedKind, DeviceCounted, History, Tallied, TalliedTitle};
 pub use ranges::Ranges;
 pub use state::*;
 pub use term::{Clock, Term};

@@ -1,21 +1,26 @@
-//! What a member can do so that a refused request passes: sets of licenses to release, each
-//! tried out before it is offered.
+//! What a member can do so that a refused request passes: sets of licenses to release and devices
+//! to remove, each tried out before it is offered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ids::LicenseId;
+use crate::ids::{DeviceId, LicenseId};
 use crate::member::decide::judge;
 use crate::member::evolve::evolve;
-use crate::member::{
-    Cause, Contributor, Event, EventBody, Finding, Member, Remedy, RemedyAction, Request,
-};
+use crate::member::{Command, Contributor, Finding, Member, Remedy, RemedyAction, Request};
 use crate::policy::{Counts, Policy};
 use crate::time::Timestamp;
 
 /// How many ways out are offered.
 const REMEDIES_MAX: usize = 8;
-/// How many licenses one way out may name.
+/// How many actions one way out may have.
 const ACTIONS_MAX: usize = 64;
+
+/// Something that frees what is counted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Deed {
+    Release(LicenseId),
+    Remove(DeviceId),
+}
 
 pub(crate) fn remedies(
     member: &Member,
@@ -24,44 +29,63 @@ pub(crate) fn remedies(
     at: Timestamp,
     findings: &[Finding],
 ) -> Vec<Remedy> {
-    if findings.is_empty() || !findings.iter().all(releasing_helps) {
+    if findings.is_empty() || !findings.iter().all(giving_up_helps) {
         return Vec::new();
     }
-    let mut found: BTreeSet<BTreeSet<LicenseId>> = BTreeSet::new();
-    for first in findings.iter().flat_map(units).take(REMEDIES_MAX) {
+    let mut found: BTreeSet<BTreeSet<Deed>> = BTreeSet::new();
+    for first in findings.iter().flat_map(|finding| units(member, finding)).take(REMEDIES_MAX) {
         found.extend(complete(member, request, policy, at, first));
     }
     let mut remedies: Vec<Remedy> =
-        found.iter().map(|licenses| Remedy { actions: actions(member, licenses) }).collect();
+        found.iter().map(|deeds| Remedy { actions: actions(member, deeds) }).collect();
     remedies.sort_by_key(|remedy| remedy.actions.len());
     remedies
 }
 
-/// Releasing frees what is active, and never what was counted in a window.
-fn releasing_helps(finding: &Finding) -> bool {
-    finding
-        .cap
-        .as_ref()
-        .is_some_and(|cap| matches!(cap.counts, Counts::ActiveLicenses | Counts::DevicesHolding))
+/// Giving up frees what is counted now, and never what was counted in a window.
+fn giving_up_helps(finding: &Finding) -> bool {
+    finding.cap.as_ref().is_some_and(|cap| match cap.counts {
+        Counts::ActiveLicenses | Counts::DevicesHolding | Counts::DevicesRegistered => true,
+        Counts::DistinctTitles => cap.window.is_none(),
+        Counts::Events(_) => false,
+    })
 }
 
-/// What frees one unit of the cap each: a license, or all counted licenses of a device.
-fn units(finding: &Finding) -> Vec<BTreeSet<LicenseId>> {
+/// What frees one unit of the cap each: a license, all counted licenses of a device or title, or
+/// a device. Of devices that which was not seen for longest comes first.
+fn units(member: &Member, finding: &Finding) -> Vec<BTreeSet<Deed>> {
     let Some(cap) = &finding.cap else {
         return Vec::new();
     };
-    let recorded = cap.contributors.iter().filter(|contributor| contributor.in_list.is_none());
-    let mut units: Vec<(&Contributor, BTreeSet<LicenseId>)> = Vec::new();
+    let mut recorded: Vec<&Contributor> =
+        cap.contributors.iter().filter(|contributor| contributor.in_list.is_none()).collect();
+    if cap.counts == Counts::DevicesRegistered {
+        let seen = |id: &DeviceId| member.devices.get(id).map(|device| device.last_seen_at);
+        recorded.sort_by_key(|contributor| seen(&contributor.device));
+    }
+    let mut positions: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut units: Vec<BTreeSet<Deed>> = Vec::new();
     for contributor in recorded {
-        let same_device = units.iter_mut().find(|(first, _)| first.device == contributor.device);
-        match (cap.counts, same_device) {
-            (Counts::DevicesHolding, Some((_, licenses))) => {
-                licenses.insert(contributor.license.clone());
+        let Contributor { license, title, device, .. } = contributor;
+        let deed = match license {
+            Some(license) => Deed::Release(license.clone()),
+            None => Deed::Remove(device.clone()),
+        };
+        let unit = match (cap.counts, title, license) {
+            (Counts::DevicesHolding, _, _) => device.as_str(),
+            (Counts::DistinctTitles, Some(title), _) => title.as_str(),
+            (_, _, Some(license)) => license.as_str(),
+            (_, _, None) => device.as_str(),
+        };
+        let position = *positions.entry(unit).or_insert(units.len());
+        match units.get_mut(position) {
+            Some(deeds) => {
+                deeds.insert(deed);
             }
-            _ => units.push((contributor, BTreeSet::from([contributor.license.clone()]))),
+            None => units.push(BTreeSet::from([deed])),
         }
     }
-    units.into_iter().map(|(_, licenses)| licenses).collect()
+    units
 }
 
 /// Adds the oldest units until the request passes.
@@ -70,19 +94,22 @@ fn complete(
     request: &Request,
     policy: &Policy,
     at: Timestamp,
-    first: BTreeSet<LicenseId>,
-) -> Option<BTreeSet<LicenseId>> {
-    let mut released = first;
-    while released.len() <= ACTIONS_MAX {
-        let after = released.iter().fold(member.clone(), |member, license| {
-            let body = EventBody::Released { license: license.clone(), by: None, returned: false };
-            evolve(member, &Event { at, cause: Cause::default(), body })
-        });
+    first: BTreeSet<Deed>,
+) -> Option<BTreeSet<Deed>> {
+    let mut deeds = first;
+    while deeds.len() <= ACTIONS_MAX {
+        let after = done(member, request, policy, at, &deeds)?;
         let left = judge(&after, request, policy, at).findings;
         match left.first() {
-            None => return Some(released),
-            Some(finding) if releasing_helps(finding) => {
-                released.extend(units(finding).into_iter().next()?);
+            None => return Some(deeds),
+            Some(finding) if giving_up_helps(finding) => {
+                let more = units(&after, finding).into_iter().next()?;
+                let before = deeds.len();
+                deeds.extend(more);
+                // What was given up and is still counted is not freed by giving it up again.
+                if deeds.len() == before {
+                    return None;
+                }
             }
             Some(_) => return None,
         }
@@ -90,11 +117,44 @@ fn complete(
     None
 }
 
-fn actions(member: &Member, licenses: &BTreeSet<LicenseId>) -> Vec<RemedyAction> {
-    let action = |id: &LicenseId| {
-        let license = member.licenses.get(id)?;
-        let (device, title) = (license.device.clone(), license.title.clone());
-        Some(RemedyAction::Release { license: id.clone(), device, title })
+/// The member after these deeds, if they are allowed: removing a device may meet a cap itself.
+fn done(
+    member: &Member,
+    request: &Request,
+    policy: &Policy,
+    at: Timestamp,
+    deeds: &BTreeSet<Deed>,
+) -> Option<Member> {
+    let commands = deeds.iter().map(|deed| command(member, deed));
+    let asked = Request {
+        at,
+        idempotency: None,
+        facts: request.facts.clone(),
+        commands: commands.collect(),
     };
-    licenses.iter().filter_map(action).collect()
+    let judged = judge(member, &asked, policy, at);
+    judged.findings.is_empty().then(|| judged.events.iter().fold(member.clone(), evolve))
+}
+
+/// A license is released by the device that holds it, for only then it is free for certain.
+fn command(member: &Member, deed: &Deed) -> Command {
+    match deed {
+        Deed::Release(license) => Command::Release {
+            by: member.license(license).map(|license| license.device.clone()),
+            license: license.clone(),
+        },
+        Deed::Remove(device) => Command::RemoveDevice { device: device.clone() },
+    }
+}
+
+fn actions(member: &Member, deeds: &BTreeSet<Deed>) -> Vec<RemedyAction> {
+    let action = |deed: &Deed| match deed {
+        Deed::Release(id) => {
+            let license = member.licenses.get(id)?;
+            let (device, title) = (license.device.clone(), license.title.clone());
+            Some(RemedyAction::Release { license: id.clone(), device, title })
+        }
+        Deed::Remove(device) => Some(RemedyAction::RemoveDevice { device: device.clone() }),
+    };
+    deeds.iter().filter_map(action).collect()
 }

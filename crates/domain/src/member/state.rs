@@ -24,6 +24,8 @@ pub struct Member {
     /// Closed or over for good; kept for late reports and for renewal after the end.
     pub past: LiteMap<LicenseId, License>,
     pub history: History,
+    /// Places of removed devices that no registration has taken since.
+    pub vacancies: u32,
     /// Accepted requests by their idempotency key, for [`super::IDEMPOTENCY_KEPT`].
     pub remembered: LiteMap<IdempotencyKey, Remembered>,
     /// Refusals of the last [`super::REFUSALS_KEPT`], oldest first.

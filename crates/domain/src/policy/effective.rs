@@ -33,6 +33,13 @@ impl<'a> Effective<'a> {
         }
     }
 
+    /// What holds where no title is asked about.
+    pub fn without_title(policy: &'a Policy) -> Self {
+        let none = [Level::Partner, Level::Series, Level::Title].map(|level| (level, None));
+        let [partner, series, title] = none;
+        Self { levels: [(Level::Default, Some(&policy.default)), partner, series, title] }
+    }
+
     fn levels(&self) -> impl Iterator<Item = (Level, &'a Rules)> {
         self.levels.into_iter().filter_map(|(level, rules)| Some((level, rules?)))
     }

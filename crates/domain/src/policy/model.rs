@@ -2,9 +2,11 @@
 //! `evaluate`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use crate::facts::DeviceClass;
+use crate::facts::{DeviceClass, MemberFacts};
 use crate::ids::{PartnerId, Plan, PolicyVersion, RuleId, SeriesId, Tag, Territory, TitleId};
+use crate::member::CountedKind;
 use crate::time::{CalendarUnit, Duration, Timestamp, Zone};
 
 /// How far back a member's state remembers what counted. A policy with a longer window is
@@ -63,6 +65,10 @@ pub struct Cap {
     pub when: When,
     pub window: Window,
     pub limit: Limit,
+    /// A device that was not seen for so long is not counted, for caps on devices.
+    pub idle_after: Option<Duration>,
+    /// Warns when so many are left, or fewer.
+    pub warn_at_left: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,19 +77,65 @@ pub enum Counts {
     ActiveLicenses,
     /// Devices with at least one such license.
     DevicesHolding,
+    /// Titles with at least one such license; in a window, titles that were acquired in it.
+    DistinctTitles,
+    /// Devices that are registered now.
+    DevicesRegistered,
     /// Events in the window.
-    Events { acquisitions: bool, renewals: bool },
+    Events(Kinds),
 }
 
 impl Counts {
-    pub const fn name(self) -> &'static str {
+    /// As the policy writes it; of several kinds of events, `acquisitions_and_renewals`.
+    pub fn name(self) -> String {
         match self {
-            Self::ActiveLicenses => "active_licenses",
-            Self::DevicesHolding => "devices_holding",
-            Self::Events { acquisitions: true, renewals: true } => "acquisitions_and_renewals",
-            Self::Events { acquisitions: false, renewals: true } => "renewals",
-            Self::Events { .. } => "acquisitions",
+            Self::ActiveLicenses => "active_licenses".to_owned(),
+            Self::DevicesHolding => "devices_holding".to_owned(),
+            Self::DistinctTitles => "distinct_titles".to_owned(),
+            Self::DevicesRegistered => "devices_registered".to_owned(),
+            Self::Events(kinds) => {
+                kinds.iter().map(CountedKind::name).collect::<Vec<_>>().join("_and_")
+            }
         }
+    }
+
+    /// Whether it is asked when devices come and go, rather than licenses.
+    pub fn is_of_devices(self) -> bool {
+        match self {
+            Self::DevicesRegistered => true,
+            Self::Events(kinds) => kinds.iter().any(CountedKind::is_of_devices),
+            _ => false,
+        }
+    }
+}
+
+/// Kinds of events that one cap counts together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    pub const fn of(kinds: &[CountedKind]) -> Self {
+        let mut bits = 0;
+        let mut rest = kinds;
+        while let [kind, others @ ..] = rest {
+            bits |= 1 << *kind as u8;
+            rest = others;
+        }
+        Self(bits)
+    }
+
+    pub const fn contains(self, kind: CountedKind) -> bool {
+        self.0 & (1 << kind as u8) != 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = CountedKind> {
+        CountedKind::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    }
+}
+
+impl fmt::Debug for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -96,11 +148,20 @@ pub enum ScopeKey {
     Partner,
     Series,
     Title,
+    /// For each tag of the title by itself.
+    Tag,
 }
 
 impl ScopeKey {
-    pub const ALL: [Self; 6] =
-        [Self::Profile, Self::Device, Self::DeviceClass, Self::Partner, Self::Series, Self::Title];
+    pub const ALL: [Self; 7] = [
+        Self::Profile,
+        Self::Device,
+        Self::DeviceClass,
+        Self::Partner,
+        Self::Series,
+        Self::Title,
+        Self::Tag,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -110,6 +171,7 @@ impl ScopeKey {
             Self::Partner => "partner",
             Self::Series => "series",
             Self::Title => "title",
+            Self::Tag => "tag",
         }
     }
 
@@ -137,20 +199,42 @@ pub struct When {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Window {
-    /// What is true now, for caps on what is active.
+    /// What is true now, for caps on what is active or registered.
     Now,
     /// `(at - length, at]`: an event stops counting exactly `length` after it happened.
     Rolling(Duration),
     Calendar(CalendarUnit, Zone),
+    /// Turns on the day on which the membership began. Where that is not known, as far back as
+    /// such a period can reach.
+    Anniversary(CalendarUnit, Zone),
+    /// A fixed length, opened by the first event counted; the first one after its end opens the
+    /// next.
+    FirstUse(Duration),
+    /// Never resets.
+    Lifetime,
 }
 
-/// Up to how many. Without a plan among the facts, the smallest of the table holds.
+/// Up to how many: one number, or one by a fact of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limit {
-    /// For plans that are not in the table; `None`: the table names every plan, and another plan
-    /// gets nothing.
+    /// For what the table does not name; `None`: it gets nothing.
     pub otherwise: Option<u32>,
-    pub by_plan: BTreeMap<Plan, u32>,
+    pub by: LimitBy,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LimitBy {
+    Plan(BTreeMap<Plan, u32>),
+    Territory(BTreeMap<Territory, u32>),
+    Class(BTreeMap<DeviceClass, u32>),
+    /// Of several tags that are named, the smallest number holds.
+    Tag(BTreeMap<Tag, u32>),
+}
+
+impl Default for LimitBy {
+    fn default() -> Self {
+        Self::Plan(BTreeMap::new())
+    }
 }
 
 /// A yes-or-no condition.
@@ -178,10 +262,28 @@ pub enum Condition {
 }
 
 impl Limit {
-    pub fn of(&self, plan: Option<&Plan>) -> u32 {
-        match plan {
-            Some(plan) => self.by_plan.get(plan).copied().or(self.otherwise).unwrap_or(0),
-            None => self.by_plan.values().copied().chain(self.otherwise).min().unwrap_or(0),
+    pub fn constant(limit: u32) -> Self {
+        Self { otherwise: Some(limit), ..Self::default() }
+    }
+
+    /// Without the fact that it goes by, the smallest of the table holds.
+    pub fn of(&self, facts: &MemberFacts, class: DeviceClass, tags: &[Tag]) -> u32 {
+        let by = |named: Option<u32>| named.or(self.otherwise).unwrap_or(0);
+        match &self.by {
+            LimitBy::Plan(table) => match &facts.plan {
+                Some(plan) => by(table.get(plan).copied()),
+                None => self.smallest(table),
+            },
+            LimitBy::Territory(table) => match &facts.territory {
+                Some(territory) => by(table.get(territory).copied()),
+                None => self.smallest(table),
+            },
+            LimitBy::Class(table) => by(table.get(&class).copied()),
+            LimitBy::Tag(table) => by(tags.iter().filter_map(|tag| table.get(tag)).min().copied()),
         }
+    }
+
+    fn smallest<K>(&self, table: &BTreeMap<K, u32>) -> u32 {
+        table.values().copied().chain(self.otherwise).min().unwrap_or(0)
     }
 }

@@ -55,3 +55,46 @@ fn a_zone_that_does_not_exist_is_not_guessed() {
     assert_eq!(Zone::named("Europe/Atlantis"), None);
     assert_eq!(Zone::named("Europe/Berlin").unwrap().name(), "Europe/Berlin");
 }
+
+// "Anniversary of the member's start": days 29 to 31 clamp, and come back.
+#[test]
+fn anniversaries_turn_on_the_day_of_the_start_or_the_last_of_a_shorter_month() {
+    let utc = Zone::named("UTC").unwrap();
+    let since = at("2024-01-31T09:30:00Z");
+    for (now, from, to) in [
+        ("2024-01-31T00:00:00Z", "2024-01-31T00:00:00Z", "2024-02-29T00:00:00Z"),
+        ("2026-02-27T23:59:59.999Z", "2026-01-31T00:00:00Z", "2026-02-28T00:00:00Z"),
+        ("2026-02-28T00:00:00Z", "2026-02-28T00:00:00Z", "2026-03-31T00:00:00Z"),
+        ("2026-05-01T00:00:00Z", "2026-04-30T00:00:00Z", "2026-05-31T00:00:00Z"),
+        ("2023-12-31T00:00:00Z", "2023-12-31T00:00:00Z", "2024-01-31T00:00:00Z"),
+        ("2023-12-30T00:00:00Z", "2023-11-30T00:00:00Z", "2023-12-31T00:00:00Z"),
+    ] {
+        let period = anniversary_period(CalendarUnit::Month, &utc, since, at(now));
+        assert_eq!(period, (at(from), at(to)), "{now}");
+    }
+    let leap = at("2024-02-29T12:00:00Z");
+    let period = anniversary_period(CalendarUnit::Year, &utc, leap, at("2026-02-28T00:00:00Z"));
+    assert_eq!(period, (at("2026-02-28T00:00:00Z"), at("2027-02-28T00:00:00Z")));
+    let berlin = Zone::named("Europe/Berlin").unwrap();
+    let period = anniversary_period(CalendarUnit::Week, &berlin, since, at("2026-03-29T12:00:00Z"));
+    assert_eq!(period, (at("2026-03-24T23:00:00Z"), at("2026-03-31T22:00:00Z")));
+}
+
+proptest::proptest! {
+    #[test]
+    fn periods_hold_their_instant_and_touch(
+        since in -4_000_000_000_000_i64..4_000_000_000_000,
+        now in -4_000_000_000_000_i64..4_000_000_000_000,
+    ) {
+        let zone = Zone::named("America/New_York").unwrap();
+        let (since, now) = (Timestamp::from_millis(since), Timestamp::from_millis(now));
+        use CalendarUnit::{Day, Month, Week, Year};
+        for unit in [Day, Week, Month, Year] {
+            let (from, to) = anniversary_period(unit, &zone, since, now);
+            proptest::prop_assert!(from <= now && now < to, "{unit:?} {from} {now} {to}");
+            proptest::prop_assert!(to.since(from) <= unit.longest());
+            let (next, _) = anniversary_period(unit, &zone, since, to);
+            proptest::prop_assert_eq!(next, to);
+        }
+    }
+}

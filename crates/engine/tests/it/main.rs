@@ -69,6 +69,7 @@ fn acquire(seconds: usize, title: usize, license: &str) -> Request {
         partner: PartnerId::new("studio").unwrap(),
         series: None,
         tags: Arc::default(),
+        maturity_rating: None,
         downloadable: true,
         offered: true,
         available_from: None,

@@ -98,6 +98,7 @@ impl ClaimMapping {
                 plan: id(claims, self.plan.as_ref())?,
                 territory: id(claims, self.territory.as_ref())?,
                 security_level: id(claims, self.security_level.as_ref())?,
+                ..MemberFacts::default()
             },
             roles: self.roles.as_ref().map_or(Ok(vec![]), |path| roles(claims, path))?,
         })

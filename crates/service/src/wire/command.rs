@@ -45,13 +45,14 @@ impl From<MemberFacts> for DomainMemberFacts {
             plan: plan.map(|id| id.0),
             territory: territory.map(|id| id.0),
             security_level: security_level.map(|id| id.0),
+            ..Self::default()
         }
     }
 }
 
 impl From<&DomainMemberFacts> for MemberFacts {
     fn from(facts: &DomainMemberFacts) -> Self {
-        let DomainMemberFacts { profile, plan, territory, security_level } = facts;
+        let DomainMemberFacts { profile, plan, territory, security_level, .. } = facts;
         Self {
             profile: profile.as_ref().map(Profile::from),
             plan: plan.as_ref().map(PlanName::from),
@@ -90,6 +91,7 @@ impl From<TitleFacts> for DomainTitleFacts {
             partner: facts.partner.0,
             series: facts.series.map(|id| id.0),
             tags: facts.tags.into_iter().map(|tag| tag.0).collect::<Arc<[_]>>(),
+            maturity_rating: None,
             downloadable: facts.downloadable,
             offered: facts.offered,
             available_from: facts.available_from.map(|at| at.0),

@@ -208,7 +208,7 @@ pub(crate) fn license_events(
         EventBody::Renewed(renewed) if renewed.license == *id => Some("renew"),
         EventBody::Released { license, .. } if license == id => Some("return"),
         EventBody::NeverStarted { license } if license == id => Some("cancel"),
-        EventBody::DeviceRemoved { device } if *device == license.device => Some("revoke"),
+        EventBody::DeviceRemoved { device, .. } if *device == license.device => Some("revoke"),
         EventBody::PlaysRecorded { plays, .. } if plays.iter().any(|p| p.license == *id) => {
             Some("play")
         }

@@ -5,11 +5,11 @@ use domain::member::{
     CapFinding as DomainCap, CapState as DomainCapState, Contributor as DomainContributor,
     Finding as DomainFinding, Refused, Remedy as DomainRemedy, RemedyAction,
 };
-use domain::policy::{Counts, ScopeKey};
+use domain::policy::ScopeKey;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::wire::scalar::{Device, Instant, License, Policy, Rule, Title};
+use crate::wire::scalar::{Device, Instant, License, Policy, Rule, TagName, Title};
 use crate::words::{self, Names};
 
 /// A business "no", with everything that stands in the way.
@@ -49,17 +49,21 @@ pub(crate) struct Finding {
 /// What a cap counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct CapFinding {
-    /// `active_licenses`, `devices_holding`, `acquisitions`, `renewals` or
-    /// `acquisitions_and_renewals`.
-    pub counts: &'static str,
+    /// `active_licenses`, `devices_holding`, `distinct_titles`, `devices_registered`, or kinds of
+    /// events joined by `_and_`: `acquisitions`, `renewals`, `first_plays`, `plays`,
+    /// `device_registrations`, `device_swaps`, `device_removals`.
+    pub counts: String,
     /// What splits the count, beside the member.
     pub per: Vec<&'static str>,
     pub limit: u32,
     /// As counted before the command.
     pub used: u32,
-    /// Absent: what is true now.
+    /// Absent: what is true now, or ever was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
+    /// Of a cap per tag, the tag that stands in the way longest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<TagName>,
     /// What used the cap up, oldest first.
     pub contributors: Vec<Contributor>,
 }
@@ -74,8 +78,11 @@ pub(crate) struct Window {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Contributor {
     pub at: Instant,
-    pub license: License,
-    pub title: Title,
+    /// Absent of a device that came or went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<License>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Title>,
     pub device: Device,
     /// When it stops counting; absent: not by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,13 +102,14 @@ pub(crate) struct Remedy {
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(crate) enum Action {
     Release { license: License, device: Device, title: Title },
+    RemoveDevice { device: Device },
 }
 
 /// How a cap stands for a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct CapState {
     pub rule: Rule,
-    pub counts: &'static str,
+    pub counts: String,
     pub per: Vec<&'static str>,
     pub limit: u32,
     pub used: u32,
@@ -111,6 +119,11 @@ pub(crate) struct CapState {
     /// When the next unit frees, if any is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frees_at: Option<Instant>,
+    /// So little is left that the member should hear of it.
+    pub warns: bool,
+    /// Of a cap per tag, the tag of which the least is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<TagName>,
 }
 
 impl Refusal {
@@ -149,13 +162,14 @@ impl Finding {
 
 impl CapFinding {
     fn new(cap: &DomainCap) -> Self {
-        let DomainCap { counts, per, limit, used, window, contributors } = cap;
+        let DomainCap { counts, per, tag, limit, used, window, contributors } = cap;
         Self {
             counts: counts.name(),
             per: scope(per),
             limit: *limit,
             used: *used,
             window: self::window(*window),
+            tag: tag.as_ref().map(TagName::from),
             contributors: contributors.iter().map(Contributor::new).collect(),
         }
     }
@@ -166,8 +180,8 @@ impl Contributor {
         let DomainContributor { at, license, title, device, frees_at, in_list } = contributor;
         Self {
             at: (*at).into(),
-            license: license.into(),
-            title: title.into(),
+            license: license.as_ref().map(License::from),
+            title: title.as_ref().map(Title::from),
             device: device.into(),
             frees_at: frees_at.map(Instant),
             in_list: *in_list,
@@ -183,6 +197,7 @@ impl Remedy {
                 device: device.into(),
                 title: title.into(),
             },
+            RemedyAction::RemoveDevice { device } => Action::RemoveDevice { device: device.into() },
         };
         Self {
             message: words::remedy(remedy, names),
@@ -193,17 +208,18 @@ impl Remedy {
 
 impl CapState {
     pub(crate) fn new(state: &DomainCapState) -> Self {
-        let DomainCapState { rule, counts, per, limit, used, window, frees_at } = state;
-        let counts: &Counts = counts;
+        let DomainCapState { rule, counts, per, tag, limit, used, window, frees_at, warns } = state;
         Self {
             rule: rule.into(),
             counts: counts.name(),
             per: scope(per),
             limit: *limit,
             used: *used,
-            remaining: limit.saturating_sub(*used),
+            remaining: state.left(),
             window: self::window(*window),
             frees_at: frees_at.map(Instant),
+            warns: *warns,
+            tag: tag.as_ref().map(TagName::from),
         }
     }
 }

@@ -199,13 +199,15 @@ impl EventBody {
         use crate::wire::scalar::Id;
         let rules = |caps: &[domain::RuleId]| caps.iter().map(Rule::from).collect();
         match body {
-            DomainBody::DeviceRegistered { device, class, key, name } => Self::DeviceRegistered {
-                device: Id(device),
-                class: class.into(),
-                key: Id(key),
-                name,
-            },
-            DomainBody::DeviceRemoved { device } => Self::DeviceRemoved { device: Id(device) },
+            DomainBody::DeviceRegistered { device, class, key, name, .. } => {
+                Self::DeviceRegistered {
+                    device: Id(device),
+                    class: class.into(),
+                    key: Id(key),
+                    name,
+                }
+            }
+            DomainBody::DeviceRemoved { device, .. } => Self::DeviceRemoved { device: Id(device) },
             DomainBody::Acquired(acquired) => Self::Acquired {
                 license: Id(acquired.license),
                 device: Id(acquired.device),
@@ -265,9 +267,8 @@ impl EventBody {
 
 impl Facts {
     fn new(facts: &DomainFacts) -> Self {
-        let DomainFacts { profile, plan, territory, security_level, class, title } = facts.clone();
-        let member = domain::MemberFacts { profile, plan, territory, security_level };
-        Self { member: (&member).into(), class: class.into(), title: (&title).into() }
+        let DomainFacts { member, class, title } = facts;
+        Self { member: member.into(), class: (*class).into(), title: title.into() }
     }
 }
 

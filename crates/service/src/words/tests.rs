@@ -5,8 +5,9 @@ use super::*;
 
 fn said(counts: Counts, per: &[ScopeKey], limit: u32, used: u32) -> String {
     let at = Timestamp::from_millis;
-    let window = matches!(counts, Counts::Events { .. }).then(|| (at(0), at(1)));
-    let cap = CapFinding { counts, per: per.to_vec(), limit, used, window, contributors: vec![] };
+    let window = matches!(counts, Counts::Events(_)).then(|| (at(0), at(1)));
+    let per = per.to_vec();
+    let cap = CapFinding { counts, per, tag: None, limit, used, window, contributors: vec![] };
     let (code, rule, frees_at) = (Code::CapReached, None, None);
     let acquire = Command::Acquire {
         device: DeviceId::new("phone").unwrap(),
@@ -20,9 +21,9 @@ fn said(counts: Counts, per: &[ScopeKey], limit: u32, used: u32) -> String {
 
 #[test]
 fn a_cap_is_a_sentence_that_names_what_is_counted_and_of_what() {
-    let acquisitions = Counts::Events { acquisitions: true, renewals: false };
-    let renewals = Counts::Events { acquisitions: false, renewals: true };
-    let both = Counts::Events { acquisitions: true, renewals: true };
+    let acquisitions = Counts::Events(Kinds::of(&[CountedKind::Acquired]));
+    let renewals = Counts::Events(Kinds::of(&[CountedKind::Renewed]));
+    let both = Counts::Events(Kinds::of(&[CountedKind::Acquired, CountedKind::Renewed]));
     for (counts, per, limit, used, sentence) in [
         (
             Counts::DevicesHolding,

@@ -1,36 +1,87 @@
 //! Devices come and go; a device is a key.
 
 use super::{Desk, Step};
+use crate::facts::DeviceClass;
 use crate::ids::{DeviceId, KeyThumbprint, LicenseId};
-use crate::member::{Code, EventBody, License, Outcome};
+use crate::member::{Code, DeviceDecided, EventBody, Finding, License, Outcome};
+use crate::policy::Effective;
+use crate::policy::evaluate::{Adds, Ask, applying_cap_ids, cap_findings};
 
 impl Desk<'_> {
     pub(super) fn register(
         &self,
         device: &DeviceId,
+        class: DeviceClass,
         key: &KeyThumbprint,
-        registered: impl FnOnce() -> EventBody,
+        name: &str,
     ) -> Step {
         let known = self.member.devices.get(device);
         if known.is_some_and(|known| known.key != *key) {
             return self.refuse(Code::DeviceKeyMismatch);
         }
-        let already = known.is_some_and(|known| known.removed_at.is_none());
-        let bodies = if already { vec![] } else { vec![registered()] };
-        Step::done(Outcome::DeviceRegistered { device: device.clone(), already }, bodies)
+        let outcome = |already| Outcome::DeviceRegistered { device: device.clone(), already };
+        if known.is_some_and(|known| known.removed_at.is_none()) {
+            return Step::done(outcome(true), vec![]);
+        }
+        let (findings, decided) = self.device_decided(device, class, Adds::Registration);
+        let registered = EventBody::DeviceRegistered {
+            device: device.clone(),
+            class,
+            key: key.clone(),
+            name: name.to_owned(),
+            decided: Some(decided),
+        };
+        Step { findings, bodies: vec![registered], outcome: Some(outcome(false)) }
     }
 
     pub(super) fn remove(&self, device: &DeviceId) -> Step {
+        let outcome = |closed| Outcome::DeviceRemoved { device: device.clone(), closed };
         match self.device(device) {
-            Err(Code::DeviceRemoved) => Step::done(
-                Outcome::DeviceRemoved { device: device.clone(), closed: vec![] },
-                vec![],
-            ),
+            Err(Code::DeviceRemoved) => Step::done(outcome(vec![]), vec![]),
             Err(code) => self.refuse(code),
-            Ok(_) => Step::done(
-                Outcome::DeviceRemoved { device: device.clone(), closed: self.open_on(device) },
-                vec![EventBody::DeviceRemoved { device: device.clone() }],
-            ),
+            Ok(known) => {
+                let (findings, decided) = self.device_decided(device, known.class, Adds::Removal);
+                let removed =
+                    EventBody::DeviceRemoved { device: device.clone(), decided: Some(decided) };
+                let outcome = outcome(self.open_on(device));
+                Step { findings, bodies: vec![removed], outcome: Some(outcome) }
+            }
+        }
+    }
+
+    fn device_decided(
+        &self,
+        device: &DeviceId,
+        class: DeviceClass,
+        adds: Adds,
+    ) -> (Vec<Finding>, Box<DeviceDecided>) {
+        let ask = self.ask_about_device(device, class, adds);
+        let decided = DeviceDecided {
+            facts: self.facts.clone(),
+            policy: self.policy.version.clone(),
+            caps: applying_cap_ids(&ask),
+        };
+        (cap_findings(&ask), Box::new(decided))
+    }
+
+    pub(super) fn ask_about_device<'b>(
+        &'b self,
+        device: &'b DeviceId,
+        class: DeviceClass,
+        adds: Adds,
+    ) -> Ask<'b> {
+        Ask {
+            member: self.member,
+            at: self.at,
+            facts: self.facts,
+            device,
+            class,
+            title: None,
+            rules: Effective::without_title(self.policy),
+            license: None,
+            adds,
+            command: self.command,
+            in_list: self.in_list,
         }
     }
 

@@ -1,13 +1,11 @@
 //! What a download button shows.
 
-use std::collections::BTreeMap;
-
 use super::{Desk, decide};
 use crate::facts::Facts;
-use crate::ids::LicenseId;
-use crate::member::{Answer, CapState, Command, Member, Refused, Request, Term};
+use crate::ids::{DeviceId, LicenseId};
+use crate::member::{Answer, CapState, Command, Held, Member, Outcome, Refused, Request, Term};
 use crate::policy::Policy;
-use crate::policy::evaluate::{Adds, cap_states};
+use crate::policy::evaluate::{Adds, InList, cap_states};
 use crate::time::Timestamp;
 
 /// Whether a download would be allowed now, and what is left of each cap. Records nothing.
@@ -41,7 +39,7 @@ pub fn eligibility(member: &Member, request: &Request, policy: &Policy) -> Eligi
     };
     let existing = member.license_on(device, title);
     let facts = Facts::new(&request.facts, known.class, title_facts);
-    let in_list = BTreeMap::new();
+    let in_list = InList::default();
     let desk = Desk { member, facts: &request.facts, policy, at, command: 0, in_list: &in_list };
     let ask = desk.ask(device, title, &facts, existing.map(|(id, _)| id), Adds::Acquisition);
     Eligibility {
@@ -49,5 +47,45 @@ pub fn eligibility(member: &Member, request: &Request, policy: &Policy) -> Eligi
         caps: cap_states(&ask),
         term: Some(ask.rules.terms().promise(1, at, &facts)),
         ..none
+    }
+}
+
+/// What is left of each cap after a request was accepted, by the position of the command in its
+/// list: `member` is the one after the decision. For what a member should hear along with a yes.
+pub fn standing(
+    member: &Member,
+    request: &Request,
+    outcomes: &[Outcome],
+    policy: &Policy,
+    at: Timestamp,
+) -> Vec<(u16, CapState)> {
+    let in_list = InList::default();
+    let mut states = Vec::new();
+    for (command, outcome) in (0..).zip(outcomes) {
+        let desk = Desk { member, facts: &request.facts, policy, at, command, in_list: &in_list };
+        let told = match outcome {
+            Outcome::Held { license, how, .. } => desk.standing_of(license, *how),
+            Outcome::DeviceRegistered { device, .. } => {
+                desk.standing_of_device(device, Adds::Registration)
+            }
+            Outcome::DeviceRemoved { device, .. } => desk.standing_of_device(device, Adds::Removal),
+            _ => Vec::new(),
+        };
+        states.extend(told.into_iter().map(|state| (command, state)));
+    }
+    states
+}
+
+impl Desk<'_> {
+    fn standing_of(&self, id: &LicenseId, how: Held) -> Vec<CapState> {
+        let Some(license) = self.member.license(id) else { return Vec::new() };
+        let facts = Facts::new(self.facts, license.facts.class, &license.facts.title);
+        let adds = if how == Held::Renewed { Adds::Renewal } else { Adds::Acquisition };
+        cap_states(&self.ask(&license.device, &license.title, &facts, None, adds))
+    }
+
+    fn standing_of_device(&self, id: &DeviceId, adds: Adds) -> Vec<CapState> {
+        let Some(device) = self.member.devices.get(id) else { return Vec::new() };
+        cap_states(&self.ask_about_device(id, device.class, adds))
     }
 }

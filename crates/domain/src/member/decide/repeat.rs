@@ -1,7 +1,5 @@
 //! A retry of an accepted request is told what was decided then.
 
-use std::collections::BTreeMap;
-
 use super::Desk;
 use crate::facts::Facts;
 use crate::ids::LicenseId;
@@ -10,6 +8,7 @@ use crate::member::{
     Answer, Cause, CheckedIn, Command, Decision, Effect, Event, EventBody, Member, Outcome, Request,
 };
 use crate::policy::Policy;
+use crate::policy::evaluate::InList;
 use crate::time::Timestamp;
 
 /// The answer to a request that was accepted before under the same idempotency key.
@@ -31,7 +30,7 @@ pub(super) fn repeat(
     let mut events = Vec::new();
     for (position, command) in request.commands.iter().enumerate() {
         let index = u16::try_from(position).unwrap_or(u16::MAX);
-        let in_list = BTreeMap::new();
+        let in_list = InList::default();
         let desk =
             Desk { member, facts: &request.facts, policy, at, command: index, in_list: &in_list };
         let effect = remembered.effects.iter().find(|(i, _)| *i == index).map(|(_, effect)| effect);

@@ -1,6 +1,6 @@
 use super::world::*;
 use crate::facts::{DeviceClass, TitleFacts};
-use crate::ids::{PartnerId, Plan, Tag};
+use crate::ids::{PartnerId, Plan, ProfileId, Tag, Territory};
 use crate::member::*;
 use crate::policy::*;
 use crate::time::{CalendarUnit, Duration, Zone};
@@ -41,6 +41,15 @@ fn every_kind_of_count_refuses_exactly_at_limit_plus_one() {
         (cap("month", ACQUISITIONS, &[], month(), 3), &films, 3),
         (cap("month", ACQUISITIONS, &[Device], month(), 2), &films, 4),
         (cap("both", ACQUISITIONS, &[Device, Title], month(), 1), &copies, 3),
+        // One device at a time, and one title on at most two devices.
+        (cap("exclusive", ActiveLicenses, &[Title], Window::Now, 1), &copies, 1),
+        (cap("copies", DevicesHolding, &[Title], Window::Now, 2), &copies, 2),
+        (cap("titles", Counts::DistinctTitles, &[], Window::Now, 1), &copies, 3),
+        (cap("titles", Counts::DistinctTitles, &[], Window::Now, 3), &films, 3),
+        (cap("titles", Counts::DistinctTitles, &[], month(), 2), &films, 2),
+        (cap("titles", Counts::DistinctTitles, &[Partner], month(), 1), &studios, 2),
+        (cap("ever", ACQUISITIONS, &[Title], Window::Lifetime, 2), &copies, 2),
+        (cap("period", ACQUISITIONS, &[], Window::FirstUse(Duration::days(14)), 3), &films, 3),
     ];
     for (cap, asked, granted) in rows {
         let mut world = World::new(policy(rental(), vec![cap.clone()]));
@@ -81,7 +90,8 @@ fn calendar_windows_reset_in_their_own_time_zone() {
 fn limits_by_plan_and_the_smallest_where_the_plan_is_not_known() {
     let mut devices = cap("devices", Counts::DevicesHolding, &[], Window::Now, 0);
     let plan = |name| Plan::new(name).unwrap();
-    devices.limit = Limit { otherwise: None, by_plan: [(plan("s"), 1), (plan("p"), 2)].into() };
+    devices.limit =
+        Limit { otherwise: None, by: LimitBy::Plan([(plan("s"), 1), (plan("p"), 2)].into()) };
     for (on_plan, granted) in [(Some("s"), 1), (Some("p"), 2), (Some("other"), 0), (None, 1)] {
         let mut world = World::new(policy(rental(), vec![devices.clone()]));
         world.facts.plan = on_plan.map(plan);
@@ -198,4 +208,228 @@ fn eligibility_tells_what_is_left_of_each_cap_and_records_nothing() {
     let command = world.acquire("a", "film");
     let told = eligibility(&world.member, &world.request(day(1), vec![command]), &world.policy);
     assert_eq!(told.holding, Some(license("l1")));
+}
+
+fn plays() -> Counts {
+    events(&[CountedKind::Played])
+}
+
+#[test]
+fn a_cap_on_plays_is_asked_where_a_term_opens() {
+    let year = || Window::Rolling(Duration::days(365));
+    let first = events(&[CountedKind::FirstPlayed]);
+    let either = events(&[CountedKind::Acquired, CountedKind::FirstPlayed]);
+    let world = |counts, limit| {
+        let cap = cap("c", counts, &[ScopeKey::Title], year(), limit);
+        let mut world = World::new(policy(rental(), vec![cap]));
+        let id = world.acquired(DAY_0, "a", "film");
+        world.accept(day(2), played("a", 1, &id, 1, day(2)));
+        world.accept(day(2), played("a", 2, &id, 1, day(1)));
+        (world, id)
+    };
+    // Two plays, one of which was the first; it turned out to be the earlier one.
+    let (mut played_twice, id) = world(plays(), 2);
+    let refused = played_twice.refuse(day(3), renew("a", &id, 1));
+    assert_eq!(codes(&refused), [Code::CapReached]);
+    assert_eq!(refused.retry_at, Some(day(366)));
+    let (mut played_first, id) = world(first, 1);
+    let copy = played_first.acquire("b", "film");
+    let refused = played_first.refuse(day(3), copy);
+    let counted = refused.findings[0].cap.as_ref().unwrap();
+    assert_eq!(counted.contributors[0].at, day(1), "counted once, at its earliest");
+    assert_eq!((counted.used, counted.contributors.len()), (1, 1));
+    let (mut room, _) = world(first, 2);
+    room.accept(day(3), renew("a", &id, 1));
+    let (mut both, id) = world(either, 2);
+    let copy = both.acquire("b", "film");
+    assert_eq!(codes(&both.refuse(day(3), copy)), [Code::CapReached]);
+    assert_eq!(codes(&both.refuse(day(3), renew("a", &id, 1))), [Code::CapReached]);
+}
+
+#[test]
+fn a_period_of_first_use_is_opened_by_the_first_and_again_by_the_first_after_its_end() {
+    let window = Window::FirstUse(Duration::days(14));
+    let mut world = World::new(policy(rental(), vec![cap("c", ACQUISITIONS, &[], window, 2)]));
+    world.acquired(day(1), "a", "1");
+    world.acquired(day(14), "a", "2");
+    let third = world.acquire("a", "3");
+    let refused = world.refuse(day(14), third.clone());
+    assert_eq!(refused.retry_at, Some(day(15)));
+    let period = refused.findings[0].cap.as_ref().unwrap().window;
+    assert_eq!(period, Some((day(1), day(15))));
+    world.refuse(day(15).just_before(), third);
+    // A rolling window would still hold the one of day 14. The next opens when it is used.
+    world.acquired(day(20), "a", "3");
+    world.acquired(day(20), "a", "4");
+    let fifth = world.acquire("a", "5");
+    assert_eq!(world.refuse(day(30), fifth).retry_at, Some(day(34)));
+}
+
+#[test]
+fn billing_months_turn_on_the_members_own_day() {
+    let window = Window::Anniversary(CalendarUnit::Month, Zone::named("UTC").unwrap());
+    let mut world = World::new(policy(rental(), vec![cap("c", ACQUISITIONS, &[], window, 1)]));
+    world.facts.member_since = Some(DAY_0 - Duration::days(1)); // 31 December
+    world.acquired(day(20), "a", "1");
+    let second = world.acquire("a", "2");
+    assert_eq!(world.refuse(day(21), second.clone()).retry_at, Some(day(30)), "31 January");
+    // Where it is not known the strictest is taken: as far back as any such month reaches.
+    world.facts.member_since = None;
+    assert_eq!(world.refuse(day(30), second.clone()).retry_at, Some(day(52)));
+    world.facts.member_since = Some(DAY_0 - Duration::days(1));
+    world.accept(day(30), second);
+}
+
+// "with tallies beyond it for lifetime caps"
+#[test]
+fn a_cap_for_life_counts_what_is_long_forgotten() {
+    let ever = cap("ever", ACQUISITIONS, &[ScopeKey::Partner], Window::Lifetime, 160);
+    let mut world = World::new(policy(rental(), vec![ever]));
+    for n in 0..160 {
+        world.acquired(day(n * 11), "a", &n.to_string());
+    }
+    let entries = world.member.history.entries(CountedKind::Acquired).len();
+    assert!(entries < 160, "{entries} are remembered one by one");
+    let next = world.acquire("a", "next");
+    let refused = world.refuse(day(3_000), next);
+    let counted = refused.findings[0].cap.as_ref().unwrap();
+    assert_eq!((counted.used, counted.contributors.len()), (160, entries));
+    assert_eq!((counted.window, refused.retry_at), (None, None));
+    let other = world.acquire_of("a", "next", title_facts("other"));
+    world.accept(day(3_000), other);
+}
+
+#[test]
+fn per_tag_each_tag_is_counted_by_itself() {
+    let cap = cap("c", ACQUISITIONS, &[ScopeKey::Tag], Window::Rolling(Duration::days(30)), 1);
+    let mut world = World::new(policy(rental(), vec![cap]));
+    let tag = |name: &str| Tag::new(name).unwrap();
+    let tagged = |tags: &[&str]| TitleFacts {
+        tags: tags.iter().map(|name| tag(name)).collect(),
+        ..title_facts("s")
+    };
+    for (n, tags) in [(1, &["drama"][..]), (3, &["new"]), (4, &[]), (4, &[])] {
+        let command = world.acquire_of("a", &format!("{n}{tags:?}").replace('"', ""), tagged(tags));
+        world.accept(day(n), command);
+    }
+    let both = world.acquire_of("a", "both", tagged(&["drama", "new", "kids"]));
+    let refused = world.refuse(day(5), both);
+    assert_eq!(refused.findings.len(), 1);
+    assert_eq!(refused.findings[0].cap.as_ref().unwrap().tag, Some(tag("new")), "frees last");
+    assert_eq!(refused.retry_at, Some(day(33)));
+}
+
+#[test]
+fn a_title_in_no_series_is_in_no_count_per_series() {
+    let cap = cap("c", ACQUISITIONS, &[ScopeKey::Series], Window::Lifetime, 1);
+    let mut world = World::new(policy(rental(), vec![cap]));
+    assert_eq!(fits(&mut world, &[("a", "1", "s"), ("a", "2", "s"), ("a", "3", "s")]), 3);
+}
+
+#[test]
+fn whose_profile_is_not_known_counts_as_everyones() {
+    let cap = cap("c", ACQUISITIONS, &[ScopeKey::Profile], Window::Lifetime, 2);
+    let mut world = World::new(policy(rental(), vec![cap]));
+    for (profile, title) in [("ana", "1"), ("ben", "2")] {
+        world.facts.profile = ProfileId::new(profile).ok();
+        world.acquired(DAY_0, "a", title);
+    }
+    let third = world.acquire("a", "3");
+    world.facts.profile = None;
+    world.refuse(DAY_0, third.clone());
+    world.facts.profile = ProfileId::new("ben").ok();
+    world.accept(DAY_0, third);
+}
+
+#[test]
+fn limits_by_territory_class_and_tag() {
+    let by = |by| Limit { otherwise: Some(1), by };
+    let tag = |name: &str| Tag::new(name).unwrap();
+    let granted = |limit: Limit, territory: Option<&str>, on, tags: &[&str]| {
+        let mut active = active_cap(0);
+        active.limit = limit;
+        let mut world = World::new(policy(rental(), vec![active]));
+        world.facts.territory = territory.map(|id| Territory::new(id).unwrap());
+        let tags: std::sync::Arc<[Tag]> = tags.iter().map(|name| tag(name)).collect();
+        let all = (0..9).take_while(|n| {
+            let facts = TitleFacts { tags: tags.clone(), ..title_facts("s") };
+            let command = world.acquire_of(on, &n.to_string(), facts);
+            let decision = world.ask(&world.request(DAY_0, vec![command]));
+            matches!(decision.answer, Answer::Accepted { .. })
+        });
+        all.count()
+    };
+    let territories = || by(LimitBy::Territory([(Territory::new("DE").unwrap(), 3)].into()));
+    assert_eq!(granted(territories(), Some("DE"), "a", &[]), 3);
+    assert_eq!(granted(territories(), Some("US"), "a", &[]), 1);
+    assert_eq!(granted(territories(), None, "a", &[]), 1, "the smallest");
+    let classes = || by(LimitBy::Class([(DeviceClass::Tablet, 4)].into()));
+    assert_eq!((granted(classes(), None, "a", &[]), granted(classes(), None, "c", &[])), (1, 4));
+    let tags = || by(LimitBy::Tag([(tag("x"), 2), (tag("y"), 5)].into()));
+    for (of, limit) in [(&["x"][..], 2), (&["y"], 5), (&["y", "x", "z"], 2), (&["z"], 1), (&[], 1)]
+    {
+        assert_eq!(granted(tags(), None, "a", of), limit, "{of:?}");
+    }
+}
+
+#[test]
+fn a_class_may_have_a_cap_of_its_own_inside_the_cap_or_none() {
+    // Four phones and tablets of which two phones; browsers take no slot.
+    let holding = |id, limit, classes: &[DeviceClass]| Cap {
+        of: Of { tags: vec![], classes: classes.to_vec() },
+        ..cap(id, Counts::DevicesHolding, &[], Window::Now, limit)
+    };
+    let (phone, tablet) = (DeviceClass::Phone, DeviceClass::Tablet);
+    let caps = vec![holding("all", 3, &[phone, tablet]), holding("phones", 2, &[phone])];
+    let mut world = World::new(policy(rental(), caps));
+    for (id, class) in [("d", phone), ("e", tablet), ("w", DeviceClass::Web)] {
+        world.accept(DAY_0, register(id, class, id));
+    }
+    let mut granted = |on: &str| {
+        let command = world.acquire(on, "film");
+        let decision = world.ask(&world.request(DAY_0, vec![command]));
+        matches!(decision.answer, Answer::Accepted { .. })
+    };
+    let devices = ["a", "w", "b", "d", "c", "e"];
+    let all = devices.map(&mut granted);
+    assert_eq!(all, [true, true, true, false, true, false]);
+}
+
+#[test]
+fn an_idle_device_stops_taking_a_slot_until_it_is_seen_again() {
+    let mut holding = cap("c", Counts::DevicesHolding, &[], Window::Now, 1);
+    holding.idle_after = Some(Duration::days(10));
+    let mut world = World::new(policy(TermsPatch::default(), vec![holding]));
+    world.acquired(DAY_0, "a", "film"); // for ever, as far as its terms go
+    let other = world.acquire("b", "film");
+    assert_eq!(world.refuse(day(9), other.clone()).retry_at, Some(day(10)));
+    let mut seen = world.clone();
+    seen.accept(day(9), check_in("a", &[]));
+    assert_eq!(seen.refuse(day(10), other.clone()).retry_at, Some(day(19)));
+    world.accept(day(10), other);
+    // Back again: what it holds stays, and what would add to it is refused.
+    let more = world.acquire("a", "more");
+    assert_eq!(codes(&world.refuse(day(11), more)), [Code::CapReached]);
+}
+
+// "soft thresholds that warn before they refuse", "what is left of each cap" in a yes
+#[test]
+fn a_yes_says_what_is_left_and_warns_when_it_is_little() {
+    let mut yearly = yearly_cap(3);
+    yearly.warn_at_left = Some(1);
+    let mut world = World::new(policy(rental(), vec![yearly, active_cap(9)]));
+    let mut told = vec![];
+    for (n, on) in [(0, "a"), (1, "b"), (2, "c")] {
+        let request = world.request(day(n), vec![world.clone().acquire(on, "film")]);
+        let asked = eligibility(&world.member, &request, &world.policy);
+        let decision = world.ask(&request);
+        let Answer::Accepted { outcomes, .. } = &decision.answer else { panic!() };
+        let after = standing(&world.member, &request, outcomes, &world.policy, decision.at);
+        assert_eq!(after.len(), 2);
+        let (0, state) = &after[0] else { panic!() };
+        assert_eq!(state.frees_at, Some(day(365)), "when the next one frees");
+        told.push((asked.caps[0].left(), asked.caps[0].warns, state.left(), state.warns));
+        assert!(!after[1].1.warns);
+    }
+    assert_eq!(told, [(3, false, 2, false), (2, false, 1, true), (1, true, 0, true)]);
 }

@@ -1,6 +1,8 @@
 use super::world::*;
 use crate::facts::DeviceClass;
 use crate::member::*;
+use crate::policy::*;
+use crate::time::Duration;
 
 #[test]
 fn a_device_is_a_key_and_another_key_under_a_used_id_is_refused() {
@@ -61,4 +63,74 @@ fn a_device_nobody_registered_is_refused_everything() {
     ] {
         assert_eq!(codes(&world.refuse(DAY_0, command)), [Code::DeviceUnknown]);
     }
+}
+
+const REGISTRATIONS: Counts = events(&[CountedKind::DeviceRegistered]);
+const SWAPS: Counts = events(&[CountedKind::DeviceSwapped]);
+const REMOVALS: Counts = events(&[CountedKind::DeviceRemoved]);
+
+fn remove(id: &str) -> Command {
+    Command::RemoveDevice { device: device(id) }
+}
+
+#[test]
+fn as_many_devices_are_registered_as_the_cap_says_and_the_one_not_seen_for_longest_goes_first() {
+    let registered = cap("c", Counts::DevicesRegistered, &[], Window::Now, 3);
+    let mut world = World::new(policy(rental(), vec![registered]));
+    world.accept(day(1), check_in("a", &[]));
+    world.accept(day(2), check_in("c", &[]));
+    let fourth = register("d", DeviceClass::Tv, "d");
+    let refused = world.refuse(day(3), fourth.clone());
+    let counted = refused.findings[0].cap.as_ref().unwrap();
+    assert_eq!((counted.used, counted.limit), (3, 3));
+    assert!(counted.contributors.iter().all(|one| one.license.is_none() && one.title.is_none()));
+    let ways: Vec<_> = refused.remedies.iter().flat_map(|remedy| remedy.actions.clone()).collect();
+    let remove_each = ["a", "b", "c"].map(|id| RemedyAction::RemoveDevice { device: device(id) });
+    assert_eq!(ways, remove_each);
+    world.accept(day(3), register("a", DeviceClass::Phone, "a")); // registered already
+    world.accept(day(3), remove("b"));
+    world.accept(day(3), fourth);
+}
+
+#[test]
+fn a_device_may_join_again_only_once_in_an_interval() {
+    let window = Window::Rolling(Duration::days(90));
+    let again = cap("c", REGISTRATIONS, &[ScopeKey::Device], window, 1);
+    let mut world = World::new(policy(rental(), vec![again]));
+    world.accept(day(10), remove("a"));
+    let back = register("a", DeviceClass::Phone, "a");
+    assert_eq!(world.refuse(day(10), back.clone()).retry_at, Some(day(90)));
+    world.accept(day(10), register("new", DeviceClass::Phone, "new"));
+    world.accept(day(90), back);
+}
+
+#[test]
+fn a_registration_is_a_swap_where_a_removal_left_a_place() {
+    let swaps = cap("c", SWAPS, &[], Window::Rolling(Duration::days(30)), 1);
+    let mut world = World::new(policy(rental(), vec![swaps]));
+    world.accept(day(1), register("d", DeviceClass::Tv, "d")); // one more, and no swap
+    world.accept(day(1), remove("a"));
+    world.accept(day(1), remove("b"));
+    world.accept(day(2), register("e", DeviceClass::Tv, "e"));
+    let second = register("f", DeviceClass::Tv, "f");
+    assert_eq!(world.refuse(day(3), second.clone()).retry_at, Some(day(32)));
+    world.accept(day(32), second);
+    world.accept(day(32), register("g", DeviceClass::Tv, "g")); // no place is free any more
+}
+
+#[test]
+fn so_many_removals_in_a_window() {
+    let removals = cap("c", REMOVALS, &[], Window::Rolling(Duration::days(60)), 1);
+    let mut world = World::new(policy(rental(), vec![removals]));
+    world.accept(day(1), remove("a"));
+    let refused = world.refuse(day(2), remove("b"));
+    assert_eq!((refused.retry_at, refused.remedies.len()), (Some(day(61)), 0));
+    world.accept(day(2), remove("a")); // removed already
+    world.accept(day(61), remove("b"));
+    // In one list the first is counted before the second, and does not free by waiting.
+    let mut world = World::new(world.policy);
+    let refused = world.refuse_all(day(1), vec![remove("a"), remove("b")]);
+    let counted = refused.findings[0].cap.as_ref().unwrap();
+    assert_eq!((refused.findings[0].command, refused.retry_at), (1, None));
+    assert_eq!(counted.contributors[0].in_list, Some(0));
 }

@@ -47,7 +47,10 @@ fn a_list_has_one_retry_at_and_remedies_for_the_whole() {
     let named: Vec<_> = remedy
         .actions
         .iter()
-        .map(|RemedyAction::Release { license, .. }| license.clone())
+        .map(|action| match action {
+            RemedyAction::Release { license, .. } => license.clone(),
+            RemedyAction::RemoveDevice { .. } => panic!("{action:?}"),
+        })
         .collect();
     assert_eq!(named, [old.clone(), new.clone()]);
 

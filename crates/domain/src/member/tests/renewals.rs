@@ -70,7 +70,7 @@ fn a_cap_refuses_only_what_adds_to_it() {
     let id = world.acquired(DAY_0, "a", "film");
     world.acquired(DAY_0, "b", "film");
     for cap in &mut world.policy.default.caps {
-        cap.limit = Limit { otherwise: Some(1), by_plan: [].into() };
+        cap.limit = Limit::constant(1);
     }
     world.accept(day(1), renew("a", &id, 1));
     let more = world.acquire("a", "other");
@@ -151,7 +151,7 @@ fn acquiring_anew_is_one_more_even_where_the_old_license_is_still_counted() {
     world.acquired(DAY_0, "a", "film");
     world.acquired(day(1), "b", "other");
     for cap in &mut world.policy.default.caps {
-        cap.limit = Limit { otherwise: Some(1), by_plan: [].into() };
+        cap.limit = Limit::constant(1);
     }
     // The old one ended on day 30 and is active until day 32; the other one fills the cap.
     let anew = world.acquire("a", "film");

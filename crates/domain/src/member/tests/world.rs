@@ -64,12 +64,18 @@ pub(crate) fn cap(id: &str, counts: Counts, per: &[ScopeKey], window: Window, li
         of: Of::default(),
         when: When::default(),
         window,
-        limit: Limit { otherwise: Some(limit), by_plan: [].into() },
+        limit: Limit::constant(limit),
+        idle_after: None,
+        warn_at_left: None,
     }
 }
 
-pub(crate) const ACQUISITIONS: Counts = Counts::Events { acquisitions: true, renewals: false };
-pub(crate) const RENEWALS_TOO: Counts = Counts::Events { acquisitions: true, renewals: true };
+pub(crate) const ACQUISITIONS: Counts = events(&[CountedKind::Acquired]);
+pub(crate) const RENEWALS_TOO: Counts = events(&[CountedKind::Acquired, CountedKind::Renewed]);
+
+pub(crate) const fn events(kinds: &[CountedKind]) -> Counts {
+    Counts::Events(Kinds::of(kinds))
+}
 
 pub(crate) fn active_cap(limit: u32) -> Cap {
     cap("active", Counts::ActiveLicenses, &[], Window::Now, limit)
@@ -85,6 +91,7 @@ pub(crate) fn title_facts(partner: &str) -> TitleFacts {
         partner: PartnerId::new(partner).unwrap(),
         series: None,
         tags: Arc::from([]),
+        maturity_rating: None,
         downloadable: true,
         offered: true,
         available_from: None,
@@ -103,10 +110,10 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Two phones `a` and `b`, a tablet `c`.
+    /// Two phones `a` and `b`, a tablet `c`, registered before there were rules.
     pub(crate) fn new(policy: Policy) -> Self {
         let mut world = Self {
-            policy,
+            policy: self::policy(TermsPatch::default(), vec![]),
             facts: MemberFacts::default(),
             member: Member::default(),
             events: vec![],
@@ -117,7 +124,7 @@ impl World {
         {
             world.accept(DAY_0, register(id, class, id));
         }
-        world
+        Self { policy, ..world }
     }
 
     pub(crate) fn request(&self, at: Timestamp, commands: Vec<Command>) -> Request {
@@ -229,4 +236,15 @@ pub(crate) fn played(
 
 pub(crate) fn codes(refused: &Refused) -> Vec<Code> {
     refused.findings.iter().map(|finding| finding.code).collect()
+}
+
+/// What the member does who takes up an offer.
+pub(crate) fn performed(remedy: &Remedy) -> Vec<Command> {
+    let command = |action: &RemedyAction| match action {
+        RemedyAction::Release { license, device, .. } => {
+            Command::Release { by: Some(device.clone()), license: license.clone() }
+        }
+        RemedyAction::RemoveDevice { device } => Command::RemoveDevice { device: device.clone() },
+    };
+    remedy.actions.iter().map(command).collect()
 }
