@@ -156,16 +156,20 @@ impl Engine {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let tail = inner.store.read(&stream, before, None).await?.events;
-            if unknown && let Some(others) = made.after_it(&tail) {
-                folded.follow(others)?;
-                return Ok(inner.appended(member, folded, made));
+            let now = inner.load(stream.clone()).await?;
+            if unknown && now.version > before {
+                let tail = inner.store.read(&stream, before, None).await?.events;
+                if let Some(others) = made.after_it(&tail) {
+                    folded.follow(others)?;
+                    return Ok(inner.appended(member, folded, made));
+                }
             }
-            folded = inner.load(stream.clone()).await?;
-            // Somebody else was first: decide on what is there now.
-            if unknown && tail.is_empty() {
+            // While nothing is behind what was decided on, it may still arrive. Otherwise somebody
+            // else was first: decide on what is there now.
+            if unknown && now.version == before {
                 in_doubt = Some(made);
             }
+            folded = now;
         }
         Err(EngineError::Unavailable(format!("undecided after {ATTEMPTS_MAX} attempts")))
     }
