@@ -147,10 +147,9 @@ export async function openCore(around: Surroundings): Promise<Core> {
     async verifyNew(token) {
       const first = await check(token);
       if (first.kind !== 'unknown_key') return first;
-      const path = '/.well-known/carnet/jwks.json';
-      const set = await api<{ keys: readonly Jwk[] }>({ method: 'GET', path });
+      const set = await api('GET /.well-known/carnet/jwks.json', {});
       if (set.kind === 'ok') {
-        keys = set.value.keys;
+        keys = (set.value as { keys?: readonly Jwk[] }).keys ?? [];
         await db.setValue('keys', keys);
       }
       return check(token);

@@ -4,7 +4,7 @@
 
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 
-import type { SessionEvent, Title } from './contract';
+import type { QueuedEvent, SessionEvent, Title } from './contract';
 import type { ClockMark } from './clock';
 import type { Identity } from './key';
 import type { Jwk } from './jws';
@@ -25,7 +25,6 @@ export interface Copy {
   readonly renewalRefused?: { readonly term: number; readonly untilMs: number };
 }
 
-export type QueuedEvent = SessionEvent & { readonly sequence: number };
 export type QueuedRelease = { readonly license: string; readonly title: string };
 
 /** Single values by name. */

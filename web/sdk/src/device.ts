@@ -8,7 +8,7 @@ import { nextMomentMs } from './lease';
 import { backoffMs } from './outbox';
 import { play, type Playback, type PlayOptions } from './playback';
 import { renew } from './renewal';
-import { sendOutbox, sync } from './sync';
+import { release, sendOutbox, sync } from './sync';
 
 export interface Device {
   readonly id: string;
@@ -55,9 +55,9 @@ export async function openDevice(around: Surroundings): Promise<Device> {
     onNotice: core.onNotice,
     catalogue: () => catalogue(core),
     eligibility: (title) =>
-      core.api({
-        method: 'GET',
-        path: `/v1/titles/${encodeURIComponent(title)}/eligibility?device=${encodeURIComponent(core.device)}`,
+      core.api('GET /v1/titles/{title}/eligibility', {
+        path: { title },
+        query: { device: core.device },
       }),
     async download(title, options = {}) {
       // Without this a browser short of space may throw downloads away.
@@ -79,12 +79,11 @@ export async function openDevice(around: Surroundings): Promise<Device> {
       const { from, stop } = outcome.value;
       return { kind: 'ok', value: { from, stop: () => stop().finally(keeping.tell) } };
     },
-    licenses: () => core.api({ method: 'GET', path: '/v1/downloads' }),
+    licenses: () => core.api('GET /v1/downloads', {}),
     perform: (remedy) => perform(core, remedy),
-    devices: () => core.api({ method: 'GET', path: '/v1/devices' }),
+    devices: () => core.api('GET /v1/devices', {}),
     register: () => downloads.register(core),
-    removeDevice: (device) =>
-      core.api({ method: 'DELETE', path: `/v1/devices/${encodeURIComponent(device)}` }),
+    removeDevice: (device) => core.api('DELETE /v1/devices/{device}', { path: { device } }),
     unsent: () => core.db.unsent(),
     sync: keeping.now,
     close() {
@@ -95,10 +94,7 @@ export async function openDevice(around: Surroundings): Promise<Device> {
 }
 
 async function catalogue(core: Core): Promise<Outcome<readonly Title[]>> {
-  const answer = await core.api<{ titles: readonly Title[] }>({
-    method: 'GET',
-    path: '/v1/catalogue',
-  });
+  const answer = await core.api('GET /v1/catalogue', {});
   if (answer.kind === 'ok') {
     await core.db.setValue('catalogue', answer.value.titles);
     return { kind: 'ok', value: answer.value.titles };
@@ -112,9 +108,7 @@ async function perform(core: Core, remedy: Remedy): Promise<Answer<unknown>> {
     if (await core.db.copy(license)) {
       await downloads.remove(core, license);
     } else {
-      // Any device of a member may release any of the member's licenses.
-      const path = `/v1/licenses/${encodeURIComponent(license)}/release`;
-      const answer = await core.api({ method: 'POST', path, body: { device: core.device } });
+      const answer = await release(core, license);
       if (answer.kind !== 'ok') return answer;
     }
   }

@@ -103,7 +103,7 @@ export async function download(
   const outcome = await core.alone(`download ${title}`, async (): Promise<Outcome<void>> => {
     // A release that is still queued would close the license that we are about to get again.
     if (!(await sendOutbox(core))) return { kind: 'unreachable', why: 'the outbox is not empty' };
-    const acquired = await acquire(core, title, signal);
+    const acquired = await acquire(core, title);
     if (acquired.kind !== 'ok') return acquired;
     const { copy, manifest } = acquired.value;
     return copy.content ? { kind: 'ok', value: undefined } : fill(core, storing, copy, manifest, signal);
@@ -117,17 +117,13 @@ interface Acquired {
   readonly manifest: string;
 }
 
-async function acquire(
-  core: Core,
-  title: string,
-  signal: AbortSignal | undefined,
-): Promise<Outcome<Acquired>> {
+async function acquire(core: Core, title: string): Promise<Outcome<Acquired>> {
   const context = await playbackContext(core, title, 'download');
   if (context.kind !== 'ok') return context;
   const manifest = context.value.streams.dash ?? context.value.streams.hls;
   if (manifest === undefined) return failed('media', 'the title has no stream');
 
-  const answer = await askForLicense(core, context.value, signal);
+  const answer = await askForLicense(core, context.value);
   if (answer.kind !== 'ok') return answer;
   const { license, lease, drm, drm_error: drmError } = answer.value;
   if (drmError) return { kind: 'problem', problem: drmError };
@@ -162,19 +158,21 @@ async function acquire(
 async function askForLicense(
   core: Core,
   context: PlaybackContext,
-  signal: AbortSignal | undefined,
 ): Promise<Answer<LicenseAnswer>> {
   const title = context.title.id;
   const body = { device: core.device, title, challenge: clearKeyChallenge(context) };
-  const call = { method: 'POST', path: '/v1/licenses', body, ...(signal && { signal }) } as const;
-  let answer = await underIntent(core, `acquire ${title}`, call);
+  const ask = (): Promise<Answer<LicenseAnswer>> =>
+    underIntent(core, `acquire ${title}`, (idempotencyKey) =>
+      core.api('POST /v1/licenses', { body, idempotencyKey }),
+    );
+  let answer = await ask();
   if (answer.kind === 'problem' && isUnregistered(answer.problem)) {
     const registered = await register(core);
     if (registered.kind !== 'ok') return registered;
-    answer = await underIntent(core, `acquire ${title}`, call);
+    answer = await ask();
   }
   const stale = answer.kind === 'ok' && answer.value.decision.repeated && !answer.value.lease;
-  return stale ? underIntent(core, `acquire ${title}`, call) : answer;
+  return stale ? ask() : answer;
 }
 
 /** To download here is to say that this is one of the member's devices: again, if it was removed. */
@@ -185,8 +183,8 @@ function isUnregistered(problem: Problem): boolean {
 /** Makes this browser one of the member's devices; does nothing when it is one. */
 export function register(core: Core): Promise<Answer<unknown>> {
   const { deviceName } = core.around;
-  const body = { device: core.device, name: deviceName, class: 'web', jwk: core.key.jwk };
-  return core.api({ method: 'POST', path: '/v1/devices', body });
+  const jwk = { ...core.key.jwk };
+  return core.api('POST /v1/devices', { body: { device: core.device, name: deviceName, class: 'web', jwk } });
 }
 
 export function playbackContext(
@@ -194,9 +192,8 @@ export function playbackContext(
   title: string,
   intent: 'stream' | 'download',
 ): Promise<Answer<PlaybackContext>> {
-  const query = `intent=${intent}&device=${encodeURIComponent(core.device)}`;
-  const path = `/v1/titles/${encodeURIComponent(title)}/playback-context?${query}`;
-  return core.api<PlaybackContext>({ method: 'GET', path });
+  const query = { intent, device: core.device };
+  return core.api('GET /v1/titles/{title}/playback-context', { path: { title }, query });
 }
 
 /** What the CDM of a browser would ask: a temporary session, for the app keeps the license. */
