@@ -36,7 +36,9 @@ export async function renew(core: Core, license: string): Promise<Outcome<void>>
   const { lease } = answer.value;
   const kept = lease !== undefined && (await keepLease(core, license, lease));
   core.changed();
-  return kept ? { kind: 'ok', value: undefined } : failed('lease', 'the answer has no valid lease');
+  return kept
+    ? { kind: 'ok', value: undefined }
+    : failed('lease', 'the service sent nothing that this device can use; try again');
 }
 
 /** Of two leases of a license the later term holds, and of two of one term the later statement. */
@@ -46,13 +48,16 @@ export async function keepLease(core: Core, license: string, token: string): Pro
     console.warn('carnet: a lease was not taken', license, check);
     return false;
   }
-  const copy = await core.db.copy(license);
-  const known = copy && (await core.lease(copy));
   const { term, issuedAtMs } = check.lease;
-  const older =
-    known?.kind === 'genuine' &&
-    (term < known.lease.term || (term === known.lease.term && issuedAtMs < known.lease.issuedAtMs));
-  if (!older) await core.db.changeCopy(license, (copy) => ({ ...copy, lease: token }));
+  // A check-in and a renewal may bring one each at the same time.
+  await core.inTurn(`lease ${license}`, async () => {
+    const copy = await core.db.copy(license);
+    const known = copy && (await core.lease(copy));
+    const older =
+      known?.kind === 'genuine' &&
+      (term < known.lease.term || (term === known.lease.term && issuedAtMs < known.lease.issuedAtMs));
+    if (!older) await core.db.changeCopy(license, (kept) => ({ ...kept, lease: token }));
+  });
   return true;
 }
 

@@ -26,6 +26,15 @@ export function sendOutbox(core: Core): Promise<boolean> {
   return core.inTurn('sync', () => tell(core));
 }
 
+/** Sends the outbox; true when no release that `concerns` has to wait for another time. */
+export async function sendReleases(
+  core: Core,
+  concerns: (release: QueuedRelease) => boolean,
+): Promise<boolean> {
+  await sendOutbox(core);
+  return !(await core.db.oldestReleases()).some(concerns);
+}
+
 async function tell(core: Core): Promise<boolean> {
   const { db } = core;
   const events = { oldest: db.oldestEvents, remove: db.removeEvents };
