@@ -9,7 +9,7 @@ import puppeteer from 'puppeteer-core';
 const ARTIFACTS = process.env.CARNET_ARTIFACTS ?? join(import.meta.dirname, '../../artifacts');
 export const SCREENSHOTS = join(ARTIFACTS, 'screenshots');
 
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 export async function openBrowser() {
   const executablePath = process.env.CARNET_CHROMIUM ?? '/usr/bin/chromium';
@@ -76,7 +76,21 @@ export async function createPerson(browser, url) {
       await press(byTestId('download'));
     },
 
-    row: (title) => byTestId('download-row', `[data-title="${title}"]`),
+    /** How many pieces of media are stored, by whichever title. */
+    segments: () =>
+      page.evaluate(async () => {
+        const known = await indexedDB.databases();
+        if (!known.some(({ name }) => name === 'shaka_offline_db')) return 0;
+        const db = await new Promise((done) => {
+          const opening = indexedDB.open('shaka_offline_db');
+          opening.onsuccess = () => done(opening.result);
+        });
+        const counting = db.transaction('segment-v5').objectStore('segment-v5').count();
+        await new Promise((done) => (counting.onsuccess = done));
+        db.close();
+        return counting.result;
+      }),
+
     async downloaded(title) {
       await page.waitForSelector(`${byTestId('download-row', `[data-title="${title}"]`)} ${byTestId('words')}`);
     },

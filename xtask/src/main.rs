@@ -35,7 +35,7 @@ cargo xtask <chore>
   bench [name] [--quick]  benchmarks in release mode, each beside its yardstick
   sim --seed N            replay one seed of the simulation (options go to `carnet simulate`)
   media                   draw and package the sample films again (needs ffmpeg; minutes)
-  openapi                 write docs/api/openapi.json from the code
+  openapi                 write docs/api/openapi.json from the code, and the web's types from that
   fixtures                write the fixtures of stored shapes that do not exist yet
   tidy                    house rules that no compiler checks
   layers                  who may use whom
@@ -98,7 +98,8 @@ fn openapi() -> anyhow::Result<()> {
     std::fs::create_dir_all(shell::root().join("docs/api"))?;
     std::fs::write(&path, document).with_context(|| format!("writing `{}`", path.display()))?;
     println!("wrote docs/api/openapi.json");
-    Ok(())
+    web::install()?;
+    shell::npm(["run", "--silent", "generate"]).run()
 }
 
 /// Adds what is missing and leaves what is there alone: a stored version never changes.
