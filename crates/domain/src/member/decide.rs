@@ -93,10 +93,18 @@ pub(crate) fn judge(member: &Member, request: &Request, policy: &Policy, at: Tim
         if position < last {
             let happened = judged.events.get(first..).unwrap_or_default();
             for event in happened {
-                if let EventBody::Acquired(Acquired { license, .. })
-                | EventBody::Renewed(Renewed { license, .. }) = &event.body
-                {
-                    in_list.insert(license.clone(), index);
+                match &event.body {
+                    EventBody::Acquired(Acquired { license, .. }) => {
+                        in_list.insert(license.clone(), index);
+                    }
+                    // What was acquired in this very millisecond cannot be told from what the list
+                    // acquired, which is in already.
+                    EventBody::Renewed(Renewed { license, .. })
+                        if member.license(license).is_none_or(|known| known.acquired_at < at) =>
+                    {
+                        in_list.insert(license.clone(), index);
+                    }
+                    _ => {}
                 }
             }
             member = Cow::Owned(happened.iter().fold(member.into_owned(), evolve));
