@@ -19,9 +19,12 @@ pub(crate) struct Folded {
     pub(crate) snapshot: Version,
 }
 
+/// Of the streams of members' ledgers.
+pub(crate) const PREFIX: &str = "member:";
+
 /// The stream of a member's ledger.
 pub(crate) fn stream(member: &MemberId) -> Result<StreamId, EngineError> {
-    StreamId::new(&format!("member:{member}"))
+    StreamId::new(&format!("{PREFIX}{member}"))
         .map_err(|error| EngineError::Invalid(error.to_string()))
 }
 

@@ -12,6 +12,7 @@ mod lanes;
 mod policies;
 mod snapshots;
 pub mod viewing;
+pub mod what_if;
 
 pub use engine::{Decided, Engine, Options, Stats, idempotency};
 pub use error::EngineError;

@@ -65,6 +65,21 @@ pub enum Command {
     DrmFailed { license: LicenseId, term: u32 },
 }
 
+impl Command {
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::RegisterDevice { .. } => "register_device",
+            Self::RemoveDevice { .. } => "remove_device",
+            Self::Acquire { .. } => "acquire",
+            Self::Renew { .. } => "renew",
+            Self::Release { .. } => "release",
+            Self::CheckIn { .. } => "check_in",
+            Self::RecordPlays { .. } => "record_plays",
+            Self::DrmFailed { .. } => "drm_failed",
+        }
+    }
+}
+
 /// One license that a device says it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {

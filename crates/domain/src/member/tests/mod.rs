@@ -14,4 +14,5 @@ mod refusals;
 mod releases;
 mod renewals;
 mod terms;
+mod what_if;
 pub(crate) mod world;

@@ -13,7 +13,7 @@ use crate::policy::*;
 use crate::time::{CalendarUnit, Duration, Timestamp, Zone, anniversary_period, calendar_period};
 
 #[derive(Debug, Clone)]
-enum Deed {
+pub(super) enum Deed {
     Acquire {
         on: &'static str,
         title: u8,
@@ -210,7 +210,7 @@ fn terms() -> impl Strategy<Value = TermsPatch> {
         })
 }
 
-fn a_policy() -> impl Strategy<Value = Policy> {
+pub(super) fn a_policy() -> impl Strategy<Value = Policy> {
     let tighten = prop::option::of(terms()).prop_map(|terms| {
         let when = When { plans: vec![Plan::new("basic").unwrap()], ..When::default() };
         terms.map(|terms| Tighten { id: rule("tighten"), of: Of::default(), when, terms })
@@ -224,7 +224,7 @@ fn a_policy() -> impl Strategy<Value = Policy> {
     })
 }
 
-fn history() -> impl Strategy<Value = Vec<(i64, Deed)>> {
+pub(super) fn history() -> impl Strategy<Value = Vec<(i64, Deed)>> {
     prop::collection::vec((0i64..72, deed()), 1..40)
 }
 
@@ -278,7 +278,7 @@ fn command(world: &mut World, sequence: u64, at: Timestamp, deed: &Deed) -> Opti
 }
 
 /// Runs a history and shows each request, the world before it, and what was decided.
-fn run(
+pub(super) fn run(
     policy: Policy,
     history: &[(i64, Deed)],
     mut each: impl FnMut(&World, &Request, &Decision) -> Result<(), TestCaseError>,
