@@ -227,6 +227,7 @@ pub fn history(events: u64, policy: &Policy) -> Result<(Member, Request)> {
                 license: license(round),
                 term: 1,
                 title_facts: Some(title(round % 200).1),
+                automatic: false,
             }),
             // One of two stays until its clocks run out.
             4 if round > 0 => Some(Command::Release { by: None, license: license(round) }),

@@ -122,6 +122,7 @@ fn acquired() -> Result<Event> {
     let term = Term {
         number: 1,
         started_at,
+        begun_at: None,
         start_by: Some(started_at + Duration::days(30)),
         finish_within: Some(Duration::hours(48)),
         check_in_within: Some(Duration::days(30)),
@@ -403,6 +404,7 @@ mod json {
         let term = Term {
             number: term.number,
             started_at: Timestamp::from_millis(term.started_at),
+            begun_at: None,
             start_by: term.start_by.map(Timestamp::from_millis),
             finish_within: term.finish_within.map(Duration::from_millis),
             check_in_within: term.check_in_within.map(Duration::from_millis),

@@ -122,18 +122,19 @@ fn facts() -> impl Strategy<Value = Arc<Facts>> {
 fn term() -> impl Strategy<Value = Term> {
     (
         any::<u32>(),
-        instant(),
+        (instant(), of(instant())),
         (of(instant()), of(instant()), of(instant())),
         (of(length()), of(length()), length(), length()),
         (of(length()), of(length()), of(any::<u32>())),
     )
-        .prop_map(|(number, started_at, instants, lengths, renewals)| {
+        .prop_map(|(number, (started_at, begun_at), instants, lengths, renewals)| {
             let (start_by, not_before, hard_end) = instants;
             let (finish_within, check_in_within, grace, running_play) = lengths;
             let (renew_before_end, renew_after_end, renewals_max) = renewals;
             Term {
                 number,
                 started_at,
+                begun_at,
                 start_by,
                 finish_within,
                 check_in_within,
@@ -164,12 +165,13 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
                 license
             }
         ),
-        (device(), license(), any::<u32>(), of(title_facts())).prop_map(
-            |(device, license, term, title_facts)| Command::Renew {
+        (device(), license(), any::<u32>(), of(title_facts()), any::<bool>()).prop_map(
+            |(device, license, term, title_facts, automatic)| Command::Renew {
                 device,
                 license,
                 term,
-                title_facts
+                title_facts,
+                automatic
             }
         ),
         (of(device()), license()).prop_map(|(by, license)| Command::Release { by, license }),
@@ -325,11 +327,10 @@ fn body() -> impl Strategy<Value = EventBody> {
         (license(), any::<u32>(), facts(), policy()).prop_map(|(license, term, facts, policy)| {
             EventBody::Reissued { license, term, facts, policy }
         }),
-        (license(), facts(), policy(), term(), vec(id(domain::RuleId::new), 0..4)).prop_map(
-            |(license, facts, policy, term, caps)| {
-                EventBody::Renewed(Renewed { license, facts, policy, term, caps })
-            }
-        ),
+        (license(), facts(), policy(), term(), vec(id(domain::RuleId::new), 0..4), any::<bool>())
+            .prop_map(|(license, facts, policy, term, caps, automatic)| {
+                EventBody::Renewed(Renewed { license, facts, policy, term, caps, automatic })
+            }),
         (license(), of(device()), any::<bool>())
             .prop_map(|(license, by, returned)| EventBody::Released { license, by, returned }),
         license().prop_map(|license| EventBody::NeverStarted { license }),

@@ -41,8 +41,12 @@ fn put(out: &mut Encoder<Vec<u8>>, command: &Command) -> Written {
         Command::Acquire { device, title, title_facts: _, license: _ } => {
             out.array(3)?.u8(2)?.str(device.as_str())?.str(title.as_str())?;
         }
-        Command::Renew { device, license, term, title_facts: _ } => {
-            out.array(4)?.u8(3)?.str(device.as_str())?.str(license.as_str())?.u32(*term)?;
+        Command::Renew { device, license, term, title_facts: _, automatic } => {
+            out.array(4 + u64::from(*automatic))?.u8(3)?;
+            out.str(device.as_str())?.str(license.as_str())?.u32(*term)?;
+            if *automatic {
+                out.bool(true)?;
+            }
         }
         Command::Release { by, license } => {
             out.array(3)?.u8(4)?;

@@ -21,7 +21,7 @@ use crate::event::{DecodeError, never};
 use crate::v1::{self, At, Class, Key, list, optional, words};
 
 /// Raised with every change to what `evolve` makes of an event, or to the shapes in this file.
-const REDUCER_VERSION: u64 = 2;
+const REDUCER_VERSION: u64 = 3;
 
 /// Names what folded a member: the reducer, and how far back it remembers. A snapshot under
 /// another fingerprint is not read.
@@ -68,6 +68,8 @@ struct Stored<'b> {
     tallies: Vec<Tally<'b>>,
     #[n(8)]
     vacancies: u32,
+    #[b(11)]
+    first_plays: Vec<(&'b str, i64)>,
     #[b(9)]
     remembered: Vec<Remembered<'b>>,
     #[b(10)]
@@ -122,6 +124,8 @@ struct Running {
     first_play: Option<i64>,
     #[n(2)]
     check_in_by: Option<i64>,
+    #[n(3)]
+    automatic: bool,
 }
 
 #[derive(Encode, Decode)]
@@ -238,8 +242,17 @@ struct Refusal<'b> {
 
 /// The bytes of a member's state.
 pub fn encode_snapshot(member: &Member) -> Vec<u8> {
-    let Member { last_at, devices, licenses, past, history, vacancies, remembered, refusals } =
-        member;
+    let Member {
+        last_at,
+        devices,
+        licenses,
+        past,
+        history,
+        first_plays,
+        vacancies,
+        remembered,
+        refusals,
+    } = member;
     let at = At(*last_at);
     let mut facts = FactsWritten { at, stored: Vec::new(), positions: HashMap::new() };
     let mut license = |(id, license)| License::of(id, license, at, &mut facts);
@@ -257,6 +270,7 @@ pub fn encode_snapshot(member: &Member) -> Vec<u8> {
         devices_counted: history.devices().iter().map(|one| DeviceEntry::of(one, at)).collect(),
         tallies: history.tallies().iter().map(Tally::of).collect(),
         vacancies: *vacancies,
+        first_plays: first_plays.iter().map(|(title, on)| (title.as_str(), at.to(*on))).collect(),
         remembered: remembered.iter().map(|(key, one)| Remembered::of(key, one, at)).collect(),
         refusals: refusals
             .iter()
@@ -286,6 +300,7 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Member, DecodeError> {
         devices_counted,
         tallies,
         vacancies,
+        first_plays,
         remembered,
         refusals,
     } = minicbor::decode(bytes)?;
@@ -309,6 +324,7 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Member, DecodeError> {
         licenses: list(licenses, |license| license.into_domain(at, &facts))?,
         past: list(past, |license| license.into_domain(at, &facts))?,
         history,
+        first_plays: list(first_plays, |(title, on)| Ok((TitleId::new(title)?, at.instant(on)?)))?,
         vacancies,
         remembered: list(remembered, |one| one.into_domain(at))?,
         refusals: list(refusals, refusal)?,
@@ -418,20 +434,22 @@ impl<'b> License<'b> {
 
 impl Running {
     fn of(running: &RunningTerm, at: At) -> Self {
-        let RunningTerm { term, first_play, check_in_by } = running;
+        let RunningTerm { term, first_play, check_in_by, automatic } = running;
         Self {
             term: v1::Term::of(term, at),
             first_play: first_play.map(|first_play| at.to(first_play)),
             check_in_by: check_in_by.map(|check_in_by| at.to(check_in_by)),
+            automatic: *automatic,
         }
     }
 
     fn into_domain(self, at: At) -> Result<RunningTerm, DecodeError> {
-        let Self { term, first_play, check_in_by } = self;
+        let Self { term, first_play, check_in_by, automatic } = self;
         Ok(RunningTerm {
             term: term.into_domain(at)?,
             first_play: optional(first_play, |first_play| at.instant(first_play))?,
             check_in_by: optional(check_in_by, |check_in_by| at.instant(check_in_by))?,
+            automatic,
         })
     }
 }

@@ -87,15 +87,17 @@ impl Folded {
             history,
             remembered,
             refusals,
+            first_plays,
             last_at: _,
             vacancies: _,
         } = &*self.member;
-        let counted = history.entries(CountedKind::Acquired).len()
-            + history.entries(CountedKind::Renewed).len();
+        let counted = CountedKind::OF_TITLES.into_iter().map(|kind| history.entries(kind).len());
+        let counted = counted.sum::<usize>() + history.devices().len() + history.tallies().len();
         let bytes = 512
             + 512 * devices.len()
             + 768 * (licenses.len() + past.len())
             + 512 * counted
+            + 64 * first_plays.len()
             + 256 * remembered.len()
             + 2_048 * refusals.len();
         bytes as u64

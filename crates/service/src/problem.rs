@@ -300,6 +300,7 @@ fn refused(code: Code) -> (StatusCode, &'static str, &'static str) {
         Code::RenewalTooEarly
         | Code::RenewalTooLate
         | Code::RenewalsExhausted
+        | Code::AutoRenewalTooSoon
         | Code::TermOverAtBirth
         | Code::TitleNotOffered
         | Code::TitleNotYetAvailable

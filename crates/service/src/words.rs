@@ -44,6 +44,7 @@ pub(crate) fn finding(finding: &Finding, command: Option<&Command>, names: Names
         Code::RenewalTooEarly => "It is too early to renew this download.",
         Code::RenewalTooLate => "It is too late to renew this download. Download the title again.",
         Code::RenewalsExhausted => "This download was renewed as often as it may be.",
+        Code::AutoRenewalTooSoon => "This download was renewed by itself a short while ago.",
         Code::TermOverAtBirth => "The title leaves before the download could be played.",
         Code::TitleNotOffered => "This title is not offered where you are.",
         Code::TitleNotYetAvailable => "This title is not available yet.",

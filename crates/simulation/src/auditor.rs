@@ -625,7 +625,7 @@ impl Ledger {
                 }
                 (device, title.as_str(), facts, Adds::Acquisition)
             }
-            Command::Renew { device, license, term, title_facts: Some(facts) } => {
+            Command::Renew { device, license, term, title_facts: Some(facts), .. } => {
                 let Some(copy) = self.copies.get(license.as_str()) else { return Ok(()) };
                 if usize::try_from(*term).is_ok_and(|term| term < copy.terms.len()) {
                     return Ok(()); // the newer term is re-issued

@@ -135,7 +135,7 @@ impl Account {
                 let term = if random.permille(850) { term } else { random.index(4) as u32 };
                 let device = if random.permille(930) { device } else { id("tv") };
                 let title_facts = title_facts(title.as_str(), began_at);
-                Command::Renew { device, license, term, title_facts }
+                Command::Renew { device, license, term, title_facts, automatic: false }
             }
             (18..27, Some((license, (device, _, _)))) => {
                 let by = random.permille(600).then_some(device);

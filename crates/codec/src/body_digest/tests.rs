@@ -72,7 +72,13 @@ fn digests_are_for_as_long_as_keys_are_remembered() {
         },
         Command::RemoveDevice { device: device() },
         acquire("title", "lic-1", None),
-        Command::Renew { device: device(), license: license(), term: 2, title_facts: None },
+        Command::Renew {
+            device: device(),
+            license: license(),
+            term: 2,
+            title_facts: None,
+            automatic: false,
+        },
         Command::Release { by: Some(device()), license: license() },
         Command::Release { by: None, license: license() },
         Command::CheckIn {

@@ -200,6 +200,7 @@ fn term(number: u32, started_at: &str) -> Term {
     Term {
         number,
         started_at: at(started_at),
+        begun_at: None,
         start_by: Some(at(started_at) + Duration::days(30)),
         finish_within: Some(Duration::hours(48)),
         check_in_within: Some(Duration::days(30)),
@@ -217,6 +218,7 @@ fn bare_term(started_at: &str) -> Term {
     Term {
         number: 1,
         started_at: at(started_at),
+        begun_at: None,
         start_by: None,
         finish_within: None,
         check_in_within: None,
@@ -257,6 +259,7 @@ fn every_command() -> Vec<Command> {
             license: license("lic-1"),
             term: 1,
             title_facts: Some(bare_title_facts()),
+            automatic: false,
         },
         Command::Release { by: Some(device("tablet-2")), license: license("lic-2") },
         Command::CheckIn {
@@ -328,6 +331,22 @@ fn refused_by_devices() -> Refused {
     }
 }
 
+fn refused_automatic() -> Refused {
+    let code = Code::AutoRenewalTooSoon;
+    Refused {
+        commands: vec![Command::Renew {
+            device: device("phone-1"),
+            license: license("lic-1"),
+            term: 3,
+            title_facts: None,
+            automatic: true,
+        }],
+        findings: vec![Finding { command: 0, code, rule: None, cap: None, frees_at: None }],
+        remedies: vec![],
+        ..refused_by_devices()
+    }
+}
+
 fn refused_for_every_reason() -> Refused {
     let finding = |code| Finding { command: 2, code, rule: None, cap: None, frees_at: None };
     // Those that were there from the beginning.
@@ -391,7 +410,8 @@ fn samples() -> Vec<(&'static str, Event)> {
         ("full", Event { at: at(now), cause: Cause { idempotency, command: 3 }, body })
     };
     let bare = |body| ("bare", Event { at: at(now), cause: Cause::default(), body });
-    let wide = |body| ("wide", Event { at: at(now), cause: Cause::default(), body });
+    let case = |name, body| (name, Event { at: at(now), cause: Cause::default(), body });
+    let wide = |body| case("wide", body);
     let registered = |class: DeviceClass| {
         let body = EventBody::DeviceRegistered {
             device: device("phone-1"),
@@ -451,7 +471,20 @@ fn samples() -> Vec<(&'static str, Event)> {
             policy: policy(),
             term: term(2, now),
             caps: rules(&["renewals-per-title"]),
+            automatic: false,
         })),
+        case("automatic", EventBody::Refused(Box::new(refused_automatic()))),
+        case(
+            "automatic",
+            EventBody::Renewed(Renewed {
+                license: license("lic-1"),
+                facts: wide_facts(),
+                policy: policy(),
+                term: Term { begun_at: Some(at("2026-02-28T20:15:00Z")), ..term(2, now) },
+                caps: vec![],
+                automatic: true,
+            }),
+        ),
         full(EventBody::Released {
             license: license("lic-1"),
             by: Some(device("phone-1")),

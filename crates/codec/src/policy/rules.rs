@@ -4,10 +4,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use domain::policy::{Condition, Gate, Of, Rules, TermsPatch, When};
+use domain::policy::{
+    Condition, FinishAnchor, Gate, Of, RenewFrom, Rules, TermsPatch, Tighten, When,
+};
 use domain::{
-    DeviceClass, Duration, InvalidId, PartnerId, Plan, Policy, PolicyVersion, RuleId, SeriesId,
-    Tag, Territory, Timestamp, TitleId,
+    Account, DeviceClass, Duration, InvalidId, PartnerId, Plan, Policy, PolicyVersion, RuleId,
+    SecurityLevel, SeriesId, Tag, Territory, Timestamp, TitleId,
 };
 
 use super::cap::cap;
@@ -100,7 +102,7 @@ impl Draft {
             self.header = header(&mut root);
             self.default = rules(&mut root, &mut self.seen, true);
         } else {
-            for name in ["name", "effective_from", "terms", "gates", "caps"] {
+            for name in ["name", "effective_from", "terms", "tighten", "gates", "caps"] {
                 if let Some(node) = root.take(name) {
                     node.note(format!(
                         "`{name}` belongs in `{MAIN_FILE}`; another file holds `partners`, \
@@ -147,11 +149,15 @@ impl<K: Ord> Levels<K> {
                     continue;
                 }
             };
-            let Some(mut fields) = node.fields("a table with `terms`, `gates` and `caps`") else {
+            let Some(mut fields) =
+                node.fields("a table with `terms`, `tighten`, `gates` and `caps`")
+            else {
                 continue;
             };
             if fields.is_empty() {
-                node.note("says nothing; give it `terms`, `gates` or `caps`, or remove it");
+                node.note(
+                    "says nothing; give it `terms`, `tighten`, `gates` or `caps`, or remove it",
+                );
             }
             let rules = rules(&mut fields, seen, false);
             fields.finish();
@@ -171,9 +177,11 @@ impl<K: Ord> Levels<K> {
 fn rules(level: &mut Fields<'_>, seen: &mut Seen, at_top: bool) -> Rules {
     let terms = level.take("terms").and_then(|node| node.fields("a table")).map(terms);
     let mut ids = BTreeMap::new();
+    let tightening = level.take("tighten");
+    let tighten = each(tightening, "tighten", |node| tighten(node, &mut ids, seen));
     let gates = each(level.take("gates"), "gates", |node| gate(node, &mut ids, seen));
     let caps = each(level.take("caps"), "caps", |node| cap(node, &mut ids, seen, at_top));
-    Rules { terms: terms.unwrap_or_default(), gates, caps }
+    Rules { terms: terms.unwrap_or_default(), tighten, gates, caps }
 }
 
 fn each<'a, T>(
@@ -190,6 +198,12 @@ fn terms(mut fields: Fields<'_>) -> TermsPatch {
     if fields.is_empty() {
         fields.note("says nothing; set a term or remove the table".to_owned());
     }
+    let terms = term_fields(&mut fields);
+    fields.finish();
+    terms
+}
+
+fn term_fields(fields: &mut Fields<'_>) -> TermsPatch {
     let length = |node: Option<Node<'_>>, zero_is_fine: bool| {
         let node = node?;
         let length = node.duration()?;
@@ -206,7 +220,9 @@ fn terms(mut fields: Fields<'_>) -> TermsPatch {
     let terms = TermsPatch {
         start_within: length(fields.take("start_within"), false),
         finish_within: length(fields.take("finish_within"), false),
+        finish_anchor: fields.take("finish_anchor").and_then(|node| word(&node, &FINISH_ANCHORS)),
         check_in_within: length(fields.take("check_in_within"), false),
+        end_within: length(fields.take("end_within"), false),
         grace: length(fields.take("grace"), true),
         running_play: length(fields.take("running_play"), true),
         not_before: instant(&not_before),
@@ -217,14 +233,58 @@ fn terms(mut fields: Fields<'_>) -> TermsPatch {
             .and_then(|node| node.number("how often a license may be renewed", RENEWALS_MAX)),
         renew_before_end: length(fields.take("renew_before_end"), true),
         renew_after_end: length(fields.take("renew_after_end"), true),
+        renew_from: fields.take("renew_from").and_then(|node| word(&node, &RENEW_FROM)),
+        auto_renew_every: length(fields.take("auto_renew_every"), false),
     };
     if let (Some(from), Some(end), Some(node)) = (terms.not_before, terms.hard_end, hard_end)
         && end <= from
     {
         node.note(format!("is not after `not_before` ({from}); no play fits between"));
     }
-    fields.finish();
     terms
+}
+
+const FINISH_ANCHORS: [(&str, FinishAnchor); 3] = [
+    ("term", FinishAnchor::Term),
+    ("license", FinishAnchor::License),
+    ("title", FinishAnchor::Title),
+];
+const RENEW_FROM: [(&str, RenewFrom); 2] = [("now", RenewFrom::Now), ("end", RenewFrom::End)];
+
+/// One of a few words of a term.
+fn word<T: Copy>(node: &Node<'_>, known: &[(&'static str, T)]) -> Option<T> {
+    let words: Vec<&'static str> = known.iter().map(|(word, _)| *word).collect();
+    node.word("one of the words for it", &words, |text| {
+        known.iter().find(|(word, _)| *word == text).map(|(_, meant)| *meant)
+    })
+}
+
+/// Terms that may only be tighter than what they meet.
+fn tighten(
+    mut fields: Fields<'_>,
+    level: &mut BTreeMap<RuleId, Place>,
+    seen: &mut Seen,
+) -> Option<Tighten> {
+    let id = rule_id(&mut fields, "tightening", level, seen);
+    let of = of(fields.take("of"));
+    let when = when(fields.take("when"));
+    if let Some(node) = fields.take("renew_from") {
+        node.note(
+            "neither `now` nor `end` is the tighter one; set it in the terms of a partner, series \
+             or title",
+        );
+    }
+    if let Some(node) = fields.take("end_with_availability")
+        && node.flag() == Some(false)
+    {
+        node.note("does not tighten; write `true`, or leave it out");
+    }
+    let terms = term_fields(&mut fields);
+    if terms == TermsPatch::default() {
+        fields.note("tightens nothing; set a term, like `finish_within = \"24h\"`".to_owned());
+    }
+    fields.finish();
+    Some(Tighten { id: id?, of: of?, when: when?, terms })
 }
 
 /// The id of a gate or cap: once at one level, and of one kind in the whole policy.
@@ -314,17 +374,30 @@ pub(super) fn of(node: Option<Node<'_>>) -> Option<Of> {
 
 pub(super) fn when(node: Option<Node<'_>>) -> Option<When> {
     let Some(node) = node else { return Some(When::default()) };
-    let mut fields = node.fields("a table with `plans` or `territories`")?;
+    const WHAT: &str = "`plans`, `territories`, `security_levels` or `accounts`";
+    let mut fields = node.fields(&format!("a table with {WHAT}"))?;
     if fields.is_empty() {
-        node.note("selects nothing; give it `plans` or `territories`, or remove it");
+        node.note(format!("selects nothing; give it {WHAT}, or remove it"));
     }
     let listed_plans = fields.take("plans").map(|node| plans(&node));
-    let listed = fields.take("territories").map(|node| territories(&node));
+    let listed_territories = fields.take("territories").map(|node| territories(&node));
+    let listed_levels = fields.take("security_levels").map(|node| security_levels(&node));
+    let listed_accounts = fields.take("accounts").map(|node| accounts(&node));
     fields.finish();
     Some(When {
         plans: listed_plans.unwrap_or(Some(vec![]))?,
-        territories: listed.unwrap_or(Some(vec![]))?,
+        territories: listed_territories.unwrap_or(Some(vec![]))?,
+        security_levels: listed_levels.unwrap_or(Some(vec![]))?,
+        accounts: listed_accounts.unwrap_or(Some(vec![]))?,
     })
+}
+
+fn security_levels(node: &Node<'_>) -> Option<Vec<SecurityLevel>> {
+    node.list("security levels", |node| node.id("a security level", SecurityLevel::new))
+}
+
+fn accounts(node: &Node<'_>) -> Option<Vec<Account>> {
+    node.list("kinds of accounts", |node| node.id("a kind of account", Account::new))
 }
 
 fn plans(node: &Node<'_>) -> Option<Vec<Plan>> {

@@ -183,7 +183,7 @@ fn unknown_names_are_refused_with_what_was_meant() {
         expect![[r#"
             policy.toml, line 5, field `terns`: `terns` is not a known field; did you mean `terms`?
             policy.toml, line 7, field `terms.finish_withing`: `finish_withing` is not a known field; did you mean `finish_within`?
-            policy.toml, line 8, field `terms.deadline`: `deadline` is not a known field; known here: `check_in_within`, `end_with_availability`, `finish_within`, `grace`, `hard_end`, `not_before`, `renew_after_end`, `renew_before_end`, `renewals_max`, `running_play`, `start_within`
+            policy.toml, line 8, field `terms.deadline`: `deadline` is not a known field; known here: `auto_renew_every`, `check_in_within`, `end_with_availability`, `end_within`, `finish_anchor`, `finish_within`, `grace`, `hard_end`, `not_before`, `renew_after_end`, `renew_before_end`, `renew_from`, `renewals_max`, `running_play`, `start_within`
             policy.toml, line 9, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `downloadable` or `closed`
             policy.toml, line 11, field `gates[0].plan`: `plan` is not a known field; did you mean `plans`?
             policy.toml, line 14, field `caps[0].counts`: `acquisition` is not something that is counted; did you mean `acquisitions`?
@@ -232,8 +232,8 @@ fn lengths_and_instants() {
     wrong(
         "[terms]\n[partners.aurora]\n",
         expect![[r#"
-        policy.toml, line 4, field `terms`: says nothing; set a term or remove the table
-        policy.toml, line 5, field `partners.aurora`: says nothing; give it `terms`, `gates` or `caps`, or remove it"#]],
+            policy.toml, line 4, field `terms`: says nothing; set a term or remove the table
+            policy.toml, line 5, field `partners.aurora`: says nothing; give it `terms`, `tighten`, `gates` or `caps`, or remove it"#]],
     );
 }
 
@@ -388,7 +388,7 @@ fn gates() {
             policy.toml, line 17, field `gates[3].territories`: names nothing; list at least one of territories or leave the field out
             policy.toml, line 20, field `gates[4].not_territories[2]`: is listed twice; leave one out
             policy.toml, line 21, field `gates[4].of`: selects nothing; give it `tags` or `device_classes`, or remove it
-            policy.toml, line 22, field `gates[4].when`: selects nothing; give it `plans` or `territories`, or remove it
+            policy.toml, line 22, field `gates[4].when`: selects nothing; give it `plans`, `territories`, `security_levels` or `accounts`, or remove it
             policy.toml, line 25, field `gates[5].plans`: is a string, and should be a list of plans
             policy.toml, line 28, field `gates[6].territories[0]`: `Bosnia and Herzegovina` is not a territory: an id is printable ASCII without blanks, character 7 is not
             policy.toml, line 28, field `gates[6].territories[1]`: is an integer, and should be a territory"#]],
@@ -444,7 +444,7 @@ fn ids_are_used_once_at_a_level_and_for_one_kind_of_rule() {
             policy.toml, line 28, field `partners.aurora.gates[0].id`: `b` is a cap in policy.toml, line 13, and a gate here; give one of them another id
             policy.toml, line 30, field `partners."aurora pictures"`: `aurora pictures` is not the id of a partner: an id is printable ASCII without blanks, character 7 is not
             policy.toml, line 32, field `titles.".."`: `..` is not the id of a title: `.` and `..` are not ids
-            policy.toml, line 34, field `series.x`: is an integer, and should be a table with `terms`, `gates` and `caps`"#]],
+            policy.toml, line 34, field `series.x`: is an integer, and should be a table with `terms`, `tighten`, `gates` and `caps`"#]],
     );
     // A narrower rule takes the place of a wider one by bearing its id.
     right(
@@ -684,5 +684,61 @@ fn what_cannot_be_counted_so() {
             policy.toml, line 33, field `caps[4].limit.by`: `colour` is not what a limit goes by; known are `plan`, `territory`, `device_class`, `tag`
             policy.toml, line 37, field `caps[5].window.anniversary`: `zone` is missing; name the zone whose calendar it is, like `zone = "Europe/Berlin"`
             policy.toml, line 40, field `partners.aurora.caps[0].counts`: devices come and go without a title; count them in the rules for all titles"#]],
+    );
+}
+
+// "everything else may only tighten, and is refused at load for fields that have no order"
+#[test]
+fn what_tightens_and_what_cannot() {
+    let policy = right(
+        r#"
+        [terms]
+        finish_anchor = "title"
+        end_within = "14d"
+        renew_from = "end"
+        auto_renew_every = "1d"
+        [[tighten]]
+        id = "t"
+        of = { tags = ["new"] }
+        when = { security_levels = ["L3"], accounts = ["extra"] }
+        finish_within = "24h"
+        "#,
+    );
+    let (terms, [tighten]) = (&policy.default.terms, &policy.default.tighten[..]) else {
+        panic!("{policy:?}")
+    };
+    assert_eq!(terms.finish_anchor, Some(domain::policy::FinishAnchor::Title));
+    assert_eq!(terms.renew_from, Some(domain::policy::RenewFrom::End));
+    assert_eq!(terms.end_within, "14d".parse().ok());
+    assert_eq!(terms.auto_renew_every, "1d".parse().ok());
+    assert_eq!(tighten.terms.finish_within, "24h".parse().ok());
+    assert_eq!(tighten.when.security_levels, ["L3".parse().unwrap()]);
+    assert_eq!(tighten.when.accounts, ["extra".parse().unwrap()]);
+    wrong(
+        r#"
+        [terms]
+        finish_anchor = "member"
+        [[tighten]]
+        id = "t"
+        renew_from = "now"
+        end_with_availability = false
+        [[tighten]]
+        id = "u"
+        when = { plans = ["ads"] }
+        [[tighten]]
+        finish_whithin = "1d"
+        [[gates]]
+        id = "t"
+        closed = true
+        "#,
+        expect![[r#"
+            policy.toml, line 6, field `terms.finish_anchor`: `member` is not one of the words for it; known are `term`, `license`, `title`
+            policy.toml, line 9, field `tighten[0].renew_from`: neither `now` nor `end` is the tighter one; set it in the terms of a partner, series or title
+            policy.toml, line 10, field `tighten[0].end_with_availability`: does not tighten; write `true`, or leave it out
+            policy.toml, line 11, field `tighten[1]`: tightens nothing; set a term, like `finish_within = "24h"`
+            policy.toml, line 14, field `tighten[2]`: `id` is missing; name it, like `id = "downloads-per-month"`
+            policy.toml, line 14, field `tighten[2]`: tightens nothing; set a term, like `finish_within = "24h"`
+            policy.toml, line 15, field `tighten[2].finish_whithin`: `finish_whithin` is not a known field; did you mean `finish_within`?
+            policy.toml, line 17, field `gates[0].id`: `t` is a tightening in policy.toml, line 8, and a gate here; give one of them another id"#]],
     );
 }

@@ -44,7 +44,7 @@ fn policy() -> Policy {
         version: "draft".parse().unwrap(),
         name: "draft".to_owned(),
         effective_from: Timestamp::MIN,
-        default: Rules { terms, gates: vec![], caps: vec![cap] },
+        default: Rules { terms, caps: vec![cap], ..Rules::default() },
         partners: [].into(),
         series: [].into(),
         titles: [].into(),
@@ -93,7 +93,7 @@ fn command(number: usize, by: u8, what: u8, which: u8, at: Timestamp) -> Command
             name: "Wohnzimmer".to_owned(),
         },
         1 => Command::RemoveDevice { device },
-        2 => Command::Renew { device, license, term: 1, title_facts },
+        2 => Command::Renew { device, license, term: 1, title_facts, automatic: which % 2 == 1 },
         3 => Command::Release { by: Some(device), license },
         4 => Command::CheckIn { device, holdings: vec![Holding { license, started: false }] },
         5 => {
@@ -190,9 +190,9 @@ fn a_reducer_that_changed_has_another_fingerprint() {
     let hash = digest(&SHA256, &encode_snapshot(&member));
     let told = format!("version {REDUCER_VERSION}\n{REDUCER_FINGERPRINT:016x}\n{hash:?}\n");
     expect![[r#"
-        version 2
-        4a0c14e44fbdbc4f
-        SHA256:bc7bfdcff4182d19467a37074cc85df2447a6789754f186c84ba2a7f537f8584
+        version 3
+        b8ba0a14ffe5a692
+        SHA256:3537fd25a92fb5c98c52eb9fdb5d09688b24000502e59cd37510ea4f6eaa0931
     "#]]
     .assert_eq(&told);
 }

@@ -120,6 +120,9 @@ pub(crate) struct Renewed<'b> {
     #[b(4)]
     #[cbor(skip_if = "Vec::is_empty")]
     caps: Vec<&'b str>,
+    #[n(5)]
+    #[cbor(skip_if = "nothing")]
+    automatic: bool,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -347,24 +350,26 @@ impl<'b> Reissued<'b> {
 
 impl<'b> Renewed<'b> {
     pub(crate) fn of(renewed: &'b member::Renewed, at: At) -> Self {
-        let member::Renewed { license, facts, policy, term, caps } = renewed;
+        let member::Renewed { license, facts, policy, term, caps, automatic } = renewed;
         Self {
             license: license.as_str(),
             facts: Facts::of(facts, at),
             policy: Policy::of(policy),
             term: Term::of(term, at),
             caps: caps.iter().map(RuleId::as_str).collect(),
+            automatic: *automatic,
         }
     }
 
     pub(crate) fn into_domain(self, at: At) -> Result<EventBody, DecodeError> {
-        let Self { license, facts, policy, term, caps } = self;
+        let Self { license, facts, policy, term, caps, automatic } = self;
         Ok(EventBody::Renewed(member::Renewed {
             license: LicenseId::new(license)?,
             facts: Arc::new(facts.into_domain(at)?),
             policy: policy.into_domain()?,
             term: term.into_domain(at)?,
             caps: list(caps, |cap| Ok(RuleId::new(cap)?))?,
+            automatic,
         }))
     }
 }

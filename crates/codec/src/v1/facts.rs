@@ -103,6 +103,8 @@ pub(crate) struct Term {
     renew_after_end: Option<u64>,
     #[n(11)]
     renewals_max: Option<u32>,
+    #[n(12)]
+    begun_at: Option<i64>,
 }
 
 impl<'b> MemberFacts<'b> {
@@ -267,6 +269,7 @@ impl Term {
             renew_before_end,
             renew_after_end,
             renewals_max,
+            begun_at,
         } = term;
         Self {
             number: *number,
@@ -281,6 +284,7 @@ impl Term {
             renew_before_end: renew_before_end.map(length_ms),
             renew_after_end: renew_after_end.map(length_ms),
             renewals_max: *renewals_max,
+            begun_at: begun_at.map(|begun_at| at.to(begun_at)),
         }
     }
 
@@ -298,6 +302,7 @@ impl Term {
             renew_before_end,
             renew_after_end,
             renewals_max,
+            begun_at,
         } = self;
         Ok(domain::member::Term {
             number,
@@ -312,6 +317,7 @@ impl Term {
             renew_before_end: optional(renew_before_end, length)?,
             renew_after_end: optional(renew_after_end, length)?,
             renewals_max,
+            begun_at: optional(begun_at, |begun_at| at.instant(begun_at))?,
         })
     }
 }

@@ -5,7 +5,7 @@ use domain::{DeviceId, LicenseId, RuleId, Tag, TitleId};
 use minicbor::{CborLen, Decode, Encode};
 
 use super::facts::{MemberFacts, TitleFacts};
-use super::scalar::{At, Class, Counts, Key, Policy, Reason, Scope, list, nothing, optional};
+use super::scalar::{At, Class, Counts, Key, Policy, Reason, Scope, list, nothing, off, optional};
 use crate::event::DecodeError;
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -66,6 +66,9 @@ enum Command<'b> {
         term: u32,
         #[b(3)]
         title_facts: Option<TitleFacts<'b>>,
+        #[n(4)]
+        #[cbor(skip_if = "off")]
+        automatic: bool,
     },
     #[n(4)]
     Release {
@@ -250,11 +253,12 @@ impl<'b> Command<'b> {
                 title_facts: title_facts.as_ref().map(|facts| TitleFacts::of(facts, at)),
                 license: license.as_str(),
             },
-            DomainCommand::Renew { device, license, term, title_facts } => Self::Renew {
+            DomainCommand::Renew { device, license, term, title_facts, automatic } => Self::Renew {
                 device: device.as_str(),
                 license: license.as_str(),
                 term: *term,
                 title_facts: title_facts.as_ref().map(|facts| TitleFacts::of(facts, at)),
+                automatic: *automatic,
             },
             DomainCommand::Release { by, license } => {
                 Self::Release { by: by.as_ref().map(DeviceId::as_str), license: license.as_str() }
@@ -292,11 +296,12 @@ impl<'b> Command<'b> {
                 title_facts: title(title_facts)?,
                 license: LicenseId::new(license)?,
             },
-            Self::Renew { device, license, term, title_facts } => DomainCommand::Renew {
+            Self::Renew { device, license, term, title_facts, automatic } => DomainCommand::Renew {
                 device: DeviceId::new(device)?,
                 license: LicenseId::new(license)?,
                 term,
                 title_facts: title(title_facts)?,
+                automatic,
             },
             Self::Release { by, license } => DomainCommand::Release {
                 by: by.map(DeviceId::new).transpose()?,

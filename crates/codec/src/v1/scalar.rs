@@ -72,6 +72,11 @@ pub(super) fn nothing<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// The same of a flag, where the derived code hands in a reference to a reference.
+pub(super) const fn off(flag: &bool) -> bool {
+    !*flag
+}
+
 /// A text that stands for `N` bytes: stored as the bytes, where it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packed<'b, const N: usize> {
@@ -231,6 +236,7 @@ words! {
         17 TerritoryNotAllowed
         18 DeviceClassNotAllowed
         19 CapReached
+        20 AutoRenewalTooSoon
     }
 }
 

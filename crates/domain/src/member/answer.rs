@@ -110,6 +110,8 @@ pub enum Code {
     RenewalTooEarly,
     RenewalTooLate,
     RenewalsExhausted,
+    /// It was renewed without anybody asking a short while ago.
+    AutoRenewalTooSoon,
     /// The new term would be over before it began.
     TermOverAtBirth,
     /// Not offered in this territory.
@@ -137,6 +139,7 @@ impl Code {
             Self::RenewalTooEarly => "renewal_too_early",
             Self::RenewalTooLate => "renewal_too_late",
             Self::RenewalsExhausted => "renewals_exhausted",
+            Self::AutoRenewalTooSoon => "auto_renewal_too_soon",
             Self::TermOverAtBirth => "term_over_at_birth",
             Self::TitleNotOffered => "title_not_offered",
             Self::TitleNotYetAvailable => "title_not_yet_available",
@@ -149,7 +152,8 @@ impl Code {
         }
     }
 
-    pub const ALL: [Self; 20] = [
+    /// In the order in which they came to be.
+    pub const ALL: [Self; 21] = [
         Self::DeviceUnknown,
         Self::DeviceRemoved,
         Self::DeviceKeyMismatch,
@@ -170,6 +174,7 @@ impl Code {
         Self::TerritoryNotAllowed,
         Self::DeviceClassNotAllowed,
         Self::CapReached,
+        Self::AutoRenewalTooSoon,
     ];
 }
 

@@ -47,6 +47,8 @@ pub enum Command {
         term: u32,
         /// Of the license's title; `None` when the catalogue does not know it any more.
         title_facts: Option<TitleFacts>,
+        /// The app renews by itself: nobody asked.
+        automatic: bool,
     },
     /// Close a license, by any device of the member or by a service (`None`).
     Release { by: Option<DeviceId>, license: LicenseId },

@@ -155,8 +155,8 @@ impl<'a> Desk<'a> {
             Command::Acquire { device, title, title_facts, license } => {
                 self.acquire(device, title, title_facts.as_ref(), license)
             }
-            Command::Renew { device, license, term, title_facts } => {
-                self.renew(device, license, *term, title_facts.as_ref())
+            Command::Renew { device, license, term, title_facts, automatic } => {
+                self.renew(device, license, *term, title_facts.as_ref(), *automatic)
             }
             Command::Release { by, license } => self.release(by.as_ref(), license),
             Command::CheckIn { device, holdings } => self.check_in(device, holdings),

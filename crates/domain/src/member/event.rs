@@ -108,6 +108,7 @@ pub struct Renewed {
     pub policy: PolicyVersion,
     pub term: Term,
     pub caps: Vec<RuleId>,
+    pub automatic: bool,
 }
 
 /// A check-in clock that moved.

@@ -183,10 +183,11 @@ fn acquired(member: &mut Member, at: Timestamp, acquired: &Acquired) -> Effect {
 }
 
 fn renewed(member: &mut Member, at: Timestamp, renewed: &Renewed) -> Effect {
-    let Renewed { license: id, facts, term, policy: _, caps: _ } = renewed;
+    let Renewed { license: id, facts, term, automatic, policy: _, caps: _ } = renewed;
     if let Some(mut license) = member.licenses.remove(id).or_else(|| member.past.remove(id)) {
         license.facts = Arc::clone(facts);
-        license.terms.push(RunningTerm::new(term.clone()));
+        let running = RunningTerm::new(term.clone());
+        license.terms.push(RunningTerm { automatic: *automatic, ..running });
         license.deliveries = license.deliveries.saturating_add(1);
         seen(member, &license.device, at);
         let counted = counted(at, id, &license);
@@ -269,7 +270,10 @@ fn plays_recorded(
         let running = license.terms.iter().find(|running| running.term.number == term);
         let now = running.and_then(|running| running.first_play);
         if let Some(at) = now.filter(|_| now != before) {
-            first_played.push(counted(at, id, license));
+            let entry = counted(at, id, license);
+            let first = member.first_plays.entry(entry.title.clone()).or_insert(at);
+            *first = at.min(*first);
+            first_played.push(entry);
             if let Some(before) = before {
                 member.history.take_back_first_play(id, before);
             }

@@ -24,6 +24,8 @@ pub struct Member {
     /// Closed or over for good; kept for late reports and for renewal after the end.
     pub past: LiteMap<LicenseId, License>,
     pub history: History,
+    /// When each title was first played offline, on any device, as far back as that is known.
+    pub first_plays: BTreeMap<TitleId, Timestamp>,
     /// Places of removed devices that no registration has taken since.
     pub vacancies: u32,
     /// Accepted requests by their idempotency key, for [`super::IDEMPOTENCY_KEPT`].

@@ -9,6 +9,9 @@ pub struct Term {
     /// 1 from acquiring, then one more with each renewal.
     pub number: u32,
     pub started_at: Timestamp,
+    /// The play that had started the finish clock before the term began, where that clock is
+    /// anchored wider than the term.
+    pub begun_at: Option<Timestamp>,
     /// The first play must begin before. Governs only until the first play.
     pub start_by: Option<Timestamp>,
     /// From the first play to the end. Governs only after the first play.
@@ -59,12 +62,14 @@ pub struct RunningTerm {
     pub first_play: Option<Timestamp>,
     /// The check-in deadline of the newest lease.
     pub check_in_by: Option<Timestamp>,
+    /// It was opened without anybody asking.
+    pub automatic: bool,
 }
 
 impl RunningTerm {
     pub fn new(term: Term) -> Self {
         let check_in_by = term.check_in_within.map(|within| term.started_at + within);
-        Self { term, first_play: None, check_in_by }
+        Self { first_play: term.begun_at, term, check_in_by, automatic: false }
     }
 
     /// The end from what is known and the clock that governs it; `None`: it never ends.

@@ -81,7 +81,7 @@ pub fn gate_findings(ask: &Ask<'_>) -> Vec<Finding> {
         let gate = ask.rules.gates().find(|gate| gate.condition == Condition::Downloadable);
         findings.push(finding(Code::TitleNotDownloadable, gate.map(|gate| &gate.id), None));
     }
-    for gate in ask.rules.gates().filter(|gate| selects(&gate.of, &gate.when, ask)) {
+    for gate in ask.rules.gates().filter(|gate| ask.selected(&gate.of, &gate.when)) {
         if let Some(code) = closed(gate, ask) {
             findings.push(finding(code, Some(&gate.id), None));
         }
@@ -140,7 +140,7 @@ pub fn applying_cap_ids(ask: &Ask<'_>) -> Vec<RuleId> {
 
 fn applying_caps<'a, 'b>(ask: &'b Ask<'a>) -> impl Iterator<Item = (Level, &'a Cap)> + 'b {
     ask.rules.caps().filter(move |(_, cap)| {
-        asked(cap, ask.adds) && splits(cap, ask) && selects(&cap.of, &cap.when, ask)
+        asked(cap, ask.adds) && splits(cap, ask) && ask.selected(&cap.of, &cap.when)
     })
 }
 
@@ -192,16 +192,29 @@ fn counts<'a, 'b>(
     tags.map(move |tag| Count { ask, level, cap, active, tag })
 }
 
+impl Ask<'_> {
+    fn selected(&self, of: &Of, when: &When) -> bool {
+        selects(of, when, self.facts, self.class, self.tags())
+    }
+}
+
 /// An absent fact matches: a rule is never escaped by leaving a fact out.
-fn selects(of: &Of, when: &When, ask: &Ask<'_>) -> bool {
-    let listed = |empty: bool, found: Option<bool>| empty || found.unwrap_or(true);
-    let facts = ask.facts;
-    of_matches(of, ask.class, ask.tags())
-        && listed(when.plans.is_empty(), facts.plan.as_ref().map(|p| when.plans.contains(p)))
-        && listed(
-            when.territories.is_empty(),
-            facts.territory.as_ref().map(|t| when.territories.contains(t)),
-        )
+pub(super) fn selects(
+    of: &Of,
+    when: &When,
+    facts: &MemberFacts,
+    class: DeviceClass,
+    tags: &[Tag],
+) -> bool {
+    of_matches(of, class, tags)
+        && listed(&when.plans, facts.plan.as_ref())
+        && listed(&when.territories, facts.territory.as_ref())
+        && listed(&when.security_levels, facts.security_level.as_ref())
+        && listed(&when.accounts, facts.account.as_ref())
+}
+
+fn listed<T: PartialEq>(list: &[T], fact: Option<&T>) -> bool {
+    list.is_empty() || fact.is_none_or(|fact| list.contains(fact))
 }
 
 fn of_matches(of: &Of, class: DeviceClass, tags: &[Tag]) -> bool {

@@ -7,5 +7,5 @@ mod effective;
 pub mod evaluate;
 mod model;
 
-pub use effective::Effective;
+pub use effective::{Beginning, Effective};
 pub use model::*;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::facts::{DeviceClass, MemberFacts};
-use crate::ids::{PartnerId, Plan, PolicyVersion, RuleId, SeriesId, Tag, Territory, TitleId};
+use crate::ids::{
+    Account, PartnerId, Plan, PolicyVersion, RuleId, SecurityLevel, SeriesId, Tag, Territory,
+    TitleId,
+};
 use crate::member::CountedKind;
 use crate::time::{CalendarUnit, Duration, Timestamp, Zone};
 
@@ -30,6 +33,7 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
     pub terms: TermsPatch,
+    pub tighten: Vec<Tighten>,
     pub gates: Vec<Gate>,
     pub caps: Vec<Cap>,
 }
@@ -40,7 +44,11 @@ pub struct Rules {
 pub struct TermsPatch {
     pub start_within: Option<Duration>,
     pub finish_within: Option<Duration>,
+    /// Since when `finish_within` runs.
+    pub finish_anchor: Option<FinishAnchor>,
     pub check_in_within: Option<Duration>,
+    /// From the start of the term to a hard end.
+    pub end_within: Option<Duration>,
     pub grace: Option<Duration>,
     pub running_play: Option<Duration>,
     pub not_before: Option<Timestamp>,
@@ -50,6 +58,37 @@ pub struct TermsPatch {
     pub renewals_max: Option<u32>,
     pub renew_before_end: Option<Duration>,
     pub renew_after_end: Option<Duration>,
+    /// From when on the next term's lengths run.
+    pub renew_from: Option<RenewFrom>,
+    /// A license is renewed without anybody asking at most once in so long.
+    pub auto_renew_every: Option<Duration>,
+}
+
+/// Whose first play starts the finish clock. The order is from loose to tight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FinishAnchor {
+    Term,
+    /// A renewal does not open it anew.
+    License,
+    /// Of the title, by this member: nor does a second copy or a new download.
+    Title,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RenewFrom {
+    Now,
+    /// From the end of the term before, if that is still to come.
+    End,
+}
+
+/// Terms for some titles, devices or members: of each field the tighter one holds, whatever
+/// level says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tighten {
+    pub id: RuleId,
+    pub of: Of,
+    pub when: When,
+    pub terms: TermsPatch,
 }
 
 /// A counted limit: what is counted, per which scope, in which window, up to how many.
@@ -195,6 +234,8 @@ pub struct Of {
 pub struct When {
     pub plans: Vec<Plan>,
     pub territories: Vec<Territory>,
+    pub security_levels: Vec<SecurityLevel>,
+    pub accounts: Vec<Account>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

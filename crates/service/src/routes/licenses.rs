@@ -138,6 +138,7 @@ pub(crate) async fn renew(
         license: license.0,
         term: body.term,
         title_facts: facts,
+        automatic: false,
     };
     let accepted =
         ledger::decide(&state, &caller.member, caller.facts(), Some(key), vec![renew]).await?;

@@ -95,7 +95,13 @@ impl Reading<'_> {
                 let title = self.member.license(&license.0).map(|license| &license.title);
                 let given = title_facts.map(Into::into);
                 let title_facts = given.or_else(|| title.and_then(|id| self.title_facts(id)));
-                Command::Renew { device: device.0, license: license.0, term, title_facts }
+                Command::Renew {
+                    device: device.0,
+                    license: license.0,
+                    term,
+                    title_facts,
+                    automatic: false,
+                }
             }
             AskedCommand::Release { license, device } => {
                 Command::Release { by: device.map(|id| id.0), license: license.0 }

@@ -321,7 +321,7 @@ impl Asked {
                 title_facts: facts(title_facts),
                 ..asked("acquire", Some(device))
             },
-            DomainCommand::Renew { device, license, term, title_facts } => Self {
+            DomainCommand::Renew { device, license, term, title_facts, automatic: _ } => Self {
                 license: Some(license.into()),
                 term: Some(*term),
                 title_facts: facts(title_facts),

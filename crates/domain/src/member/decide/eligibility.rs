@@ -42,10 +42,11 @@ pub fn eligibility(member: &Member, request: &Request, policy: &Policy) -> Eligi
     let in_list = InList::default();
     let desk = Desk { member, facts: &request.facts, policy, at, command: 0, in_list: &in_list };
     let ask = desk.ask(device, title, &facts, existing.map(|(id, _)| id), Adds::Acquisition);
+    let terms = ask.rules.terms(&facts);
     Eligibility {
         holding: existing.filter(|(_, l)| l.held(at)).map(|(id, _)| id.clone()),
         caps: cap_states(&ask),
-        term: Some(ask.rules.terms().promise(1, at, &facts)),
+        term: Some(terms.promise(desk.first_term(title, &terms), &facts)),
         ..none
     }
 }

@@ -9,6 +9,8 @@ use crate::member::{
     Acquired, Code, Device, EventBody, Finding, Held, License, Outcome, Renewed, Term,
 };
 use crate::policy::evaluate::{Adds, applying_cap_ids, cap_findings, gate_findings};
+use crate::policy::{Beginning, FinishAnchor, RenewFrom, TermsPatch};
+use crate::time::{Duration, Timestamp};
 
 impl<'a> Desk<'a> {
     pub(super) fn acquire(
@@ -32,8 +34,10 @@ impl<'a> Desk<'a> {
         }
         let replaces = existing.map(|(id, _)| id);
         let ask = self.ask(device_id, title, &facts, replaces, Adds::Acquisition);
-        let term = ask.rules.terms().promise(1, self.at, &facts);
-        let mut findings: Vec<Finding> = self.over_at_birth(&term).into_iter().collect();
+        let terms = ask.rules.terms(&facts);
+        let beginning = self.first_term(title, &terms);
+        let over = self.over_at_birth(&terms, beginning, &facts);
+        let mut findings: Vec<Finding> = over.into_iter().collect();
         findings.extend(gate_findings(&ask));
         findings.extend(cap_findings(&ask));
         let acquired = Acquired {
@@ -41,7 +45,7 @@ impl<'a> Desk<'a> {
             device: device_id.clone(),
             title: title.clone(),
             policy: self.policy.version.clone(),
-            term,
+            term: terms.promise(beginning, &facts),
             caps: applying_cap_ids(&ask),
             replaces: replaces.cloned(),
             facts: Arc::new(facts),
@@ -53,12 +57,53 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// What the term begins with that acquiring now promises.
+    pub(super) fn first_term(&self, title: &TitleId, terms: &TermsPatch) -> Beginning {
+        let first_play = self.member.first_plays.get(title).copied();
+        let begun_at = first_play.filter(|_| terms.anchor() == Some(FinishAnchor::Title));
+        Beginning { number: 1, at: self.at, from: self.at, begun_at }
+    }
+
+    /// What the next term of a license begins with: only plays recorded before carry over.
+    fn next_term(&self, license: &License, terms: &TermsPatch) -> Beginning {
+        let ends_at = license.ends_at();
+        let from_end = terms.renew_from == Some(RenewFrom::End) && ends_at < Timestamp::MAX;
+        let begun_at = match terms.anchor() {
+            Some(FinishAnchor::License) => {
+                license.terms.iter().filter_map(|running| running.first_play).min()
+            }
+            Some(FinishAnchor::Title) => self.member.first_plays.get(&license.title).copied(),
+            Some(FinishAnchor::Term) | None => None,
+        };
+        Beginning {
+            number: license.term().term.number.saturating_add(1),
+            at: self.at,
+            from: if from_end { self.at.max(ends_at) } else { self.at },
+            begun_at,
+        }
+    }
+
     /// A term with no instant in it would be a license that never played.
-    fn over_at_birth(&self, term: &Term) -> Option<Finding> {
-        let over = term.hard_end.is_some_and(|end| {
-            end <= self.at || term.not_before.is_some_and(|not_before| end <= not_before)
+    fn over_at_birth(
+        &self,
+        terms: &TermsPatch,
+        beginning: Beginning,
+        facts: &Facts,
+    ) -> Option<Finding> {
+        if !over(&terms.promise(beginning, facts)) {
+            return None;
+        }
+        // Where play may begin later only, a term that begins later may reach it.
+        let start_within = terms.start_within.filter(|_| beginning.begun_at.is_none());
+        let length = [terms.end_within, start_within].into_iter().flatten().min();
+        let reaches_at = terms.not_before.zip(length).and_then(|(not_before, length)| {
+            let at = not_before - length + Duration::from_millis(1);
+            let from_end = beginning.from > beginning.at;
+            let from = if from_end { at.max(beginning.from) } else { at };
+            let reaches = !over(&terms.promise(Beginning { at, from, ..beginning }, facts));
+            (at > self.at && reaches).then_some(at)
         });
-        over.then(|| self.finding(Code::TermOverAtBirth, None))
+        Some(self.finding(Code::TermOverAtBirth, reaches_at))
     }
 
     /// What this device holds is given again under the terms it has: gates apply, caps do not.
@@ -81,6 +126,7 @@ impl<'a> Desk<'a> {
         id: &LicenseId,
         expected: u32,
         title_facts: Option<&TitleFacts>,
+        automatic: bool,
     ) -> Step {
         let (device, license) = match self.renewable(device_id, id) {
             Ok(found) => found,
@@ -98,9 +144,12 @@ impl<'a> Desk<'a> {
             return self.reissue(id, license, facts);
         }
         let ask = self.ask(device_id, &license.title, &facts, Some(id), Adds::Renewal);
-        let term = ask.rules.terms().promise(current.saturating_add(1), self.at, &facts);
+        let terms = ask.rules.terms(&facts);
+        let beginning = self.next_term(license, &terms);
+        let term = terms.promise(beginning, &facts);
         let mut findings = self.renewal_findings(license, &term);
-        findings.extend(self.over_at_birth(&term));
+        findings.extend(self.too_soon(license, &terms).filter(|_| automatic));
+        findings.extend(self.over_at_birth(&terms, beginning, &facts));
         findings.extend(gate_findings(&ask));
         findings.extend(cap_findings(&ask));
         let number = term.number;
@@ -110,6 +159,7 @@ impl<'a> Desk<'a> {
             term,
             caps: applying_cap_ids(&ask),
             facts: Arc::new(facts),
+            automatic,
         };
         let outcome = Outcome::Held { license: id.clone(), term: number, how: Held::Renewed };
         Step { findings, bodies: vec![EventBody::Renewed(renewed)], outcome: Some(outcome) }
@@ -147,6 +197,15 @@ impl<'a> Desk<'a> {
         findings
     }
 
+    /// Unattended renewals keep their distance.
+    fn too_soon(&self, license: &License, terms: &TermsPatch) -> Option<Finding> {
+        let every = terms.auto_renew_every?;
+        let last = license.terms.iter().rev().find(|running| running.automatic)?;
+        let again_at = last.term.started_at + every;
+        let too_soon = self.at < again_at;
+        too_soon.then(|| self.finding(Code::AutoRenewalTooSoon, Some(again_at)))
+    }
+
     pub(super) fn release(&self, by: Option<&DeviceId>, id: &LicenseId) -> Step {
         // A removed device may still release: it deletes its copies when it next comes online.
         if by.is_some_and(|by| !self.member.devices.contains_key(by)) {
@@ -173,4 +232,12 @@ impl<'a> Desk<'a> {
             ),
         }
     }
+}
+
+/// Whether there is no instant in the term at which a play could begin.
+fn over(term: &Term) -> bool {
+    let finish = term.begun_at.and_then(|begun_at| Some(begun_at + term.finish_within?));
+    let start_by = term.start_by.filter(|_| term.begun_at.is_none());
+    let begins_at = term.started_at.max(term.not_before.unwrap_or(Timestamp::MIN));
+    [term.hard_end, finish, start_by].into_iter().flatten().any(|end| end <= begins_at)
 }

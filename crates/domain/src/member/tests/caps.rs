@@ -188,6 +188,7 @@ fn an_active_license_is_matched_by_its_latest_terms_facts() {
         license: id,
         term: 1,
         title_facts: Some(tagged.clone()),
+        automatic: false,
     };
     world.accept(day(1), renewed_as_tagged);
     let second = world.acquire_of("a", "other", tagged);

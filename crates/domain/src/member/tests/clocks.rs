@@ -1,6 +1,6 @@
 use super::world::*;
 use crate::member::*;
-use crate::policy::TermsPatch;
+use crate::policy::{Beginning, TermsPatch};
 use crate::time::{Duration, Timestamp};
 
 /// The end from what is known and its clock, and the latest that may be playing.
@@ -16,7 +16,8 @@ fn check(
         crate::facts::DeviceClass::Phone,
         &title_facts("studio"),
     );
-    let mut running = term::RunningTerm::new(terms.promise(1, DAY_0, &facts));
+    let beginning = Beginning { number: 1, at: DAY_0, from: DAY_0, begun_at: None };
+    let mut running = term::RunningTerm::new(terms.promise(beginning, &facts));
     running.first_play = first_play;
     assert_eq!((running.end(), running.may_play_until()), (end, may_play_until));
 }

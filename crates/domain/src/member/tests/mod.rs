@@ -13,4 +13,5 @@ mod properties;
 mod refusals;
 mod releases;
 mod renewals;
+mod terms;
 pub(crate) mod world;

@@ -20,6 +20,7 @@ enum Deed {
     },
     Renew {
         nth: usize,
+        automatic: bool,
     },
     Release {
         nth: usize,
@@ -67,7 +68,8 @@ fn member_facts() -> impl Strategy<Value = MemberFacts> {
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         8 => (devices(), 0u8..4).prop_map(|(on, title)| Deed::Acquire { on, title }),
-        3 => any::<prop::sample::Index>().prop_map(|i| Deed::Renew { nth: i.index(1_000) }),
+        3 => (any::<prop::sample::Index>(), any::<bool>())
+            .prop_map(|(i, automatic)| Deed::Renew { nth: i.index(1_000), automatic }),
         2 => any::<prop::sample::Index>().prop_map(|i| Deed::Release { nth: i.index(1_000) }),
         2 => (devices(), any::<bool>()).prop_map(|(on, started)| Deed::CheckIn { on, started }),
         3 => (any::<prop::sample::Index>(), -30i64..900)
@@ -170,26 +172,55 @@ fn a_cap() -> impl Strategy<Value = Cap> {
     )
 }
 
-fn a_policy() -> impl Strategy<Value = Policy> {
-    let terms = (
-        prop::option::of(1i64..20),
-        prop::option::of(1i64..200),
-        prop::option::of(1i64..15),
-        0i64..30,
-        prop::option::of(1i64..10),
+/// Any terms that can be written.
+fn terms() -> impl Strategy<Value = TermsPatch> {
+    let days = |most: i64| prop::option::weighted(0.4, (1..most).prop_map(Duration::days));
+    let hours = |most: i64| prop::option::of((1..most).prop_map(Duration::hours));
+    let instant = || prop::option::weighted(0.15, (0i64..90).prop_map(day));
+    let rarely = |most: i64| prop::option::weighted(0.15, (1..most).prop_map(Duration::days));
+    let anchor =
+        prop::sample::select(vec![FinishAnchor::Term, FinishAnchor::License, FinishAnchor::Title]);
+    let from = prop::sample::select(vec![RenewFrom::Now, RenewFrom::End]);
+    (
+        (days(20), hours(200), days(15), rarely(40), hours(30), hours(6)),
+        (instant(), instant(), prop::option::of(any::<bool>()), prop::option::of(0u32..4)),
+        (days(10), days(30), prop::option::of(anchor), prop::option::of(from), rarely(20)),
     )
-        .prop_map(|(start, finish, check_in, grace, before)| TermsPatch {
-            start_within: start.map(Duration::days),
-            finish_within: finish.map(Duration::hours),
-            check_in_within: check_in.map(Duration::days),
-            grace: Some(Duration::hours(grace)),
-            renew_before_end: before.map(Duration::days),
-            ..TermsPatch::default()
-        });
-    (terms, prop::collection::vec(a_cap(), 0..4)).prop_map(|(terms, caps)| {
+        .prop_map(|(lengths, dates, renewals)| {
+            let (start_within, finish_within, check_in_within, end_within, grace, run) = lengths;
+            let (not_before, hard_end, end_with_availability, renewals_max) = dates;
+            let (before, after, finish_anchor, renew_from, auto_renew_every) = renewals;
+            TermsPatch {
+                start_within,
+                finish_within,
+                finish_anchor,
+                check_in_within,
+                end_within,
+                grace,
+                running_play: run,
+                not_before,
+                hard_end,
+                end_with_availability,
+                renewals_max,
+                renew_before_end: before,
+                renew_after_end: after,
+                renew_from,
+                auto_renew_every,
+            }
+        })
+}
+
+fn a_policy() -> impl Strategy<Value = Policy> {
+    let tighten = prop::option::of(terms()).prop_map(|terms| {
+        let when = When { plans: vec![Plan::new("basic").unwrap()], ..When::default() };
+        terms.map(|terms| Tighten { id: rule("tighten"), of: Of::default(), when, terms })
+    });
+    (terms(), tighten, prop::collection::vec(a_cap(), 0..4)).prop_map(|(terms, tighten, caps)| {
         let caps = caps.into_iter().enumerate();
         let named = |(i, c): (usize, Cap)| Cap { id: rule(&format!("cap-{i}")), ..c };
-        policy(terms, caps.map(named).collect())
+        let mut policy = policy(terms, caps.map(named).collect());
+        policy.default.tighten = tighten.into_iter().collect();
+        policy
     })
 }
 
@@ -204,7 +235,7 @@ fn command(world: &mut World, sequence: u64, at: Timestamp, deed: &Deed) -> Opti
     let pick = |nth: &usize| ids.get(nth % ids.len().max(1)).cloned();
     Some(match deed {
         Deed::Acquire { on, title } => world.acquire_of(on, &title.to_string(), facts_of(*title)),
-        Deed::Renew { nth } => {
+        Deed::Renew { nth, automatic } => {
             let id = pick(nth)?;
             let license = world.license(&id);
             let on = license.device.as_str().to_owned();
@@ -214,6 +245,7 @@ fn command(world: &mut World, sequence: u64, at: Timestamp, deed: &Deed) -> Opti
                 term: license.term().term.number,
                 license: id,
                 title_facts: Some(facts),
+                automatic: *automatic,
             }
         }
         Deed::Release { nth } => release("a", &pick(nth)?),
@@ -340,6 +372,9 @@ fn happened(world: &World) -> Vec<(Timestamp, CountedKind, Thing)> {
                     let (a, facts) = &acquired[&play.license];
                     let key = (&play.license, play.term);
                     all.push((play.occurred_at, CountedKind::Played, Thing::of(a, facts)));
+                    if terms[&key].begun_at.is_some() {
+                        continue; // its finish clock was running
+                    }
                     let latest = terms[&key].start_by.map_or(Timestamp::MAX, |by| by.just_before());
                     let at = play.occurred_at.min(latest).max(terms[&key].started_at);
                     if first.get(&key).is_none_or(|first| at < *first) {
@@ -577,7 +612,8 @@ proptest! {
                 let mut alone = before.clone();
                 alone.policy.default.caps.retain(|cap| Some(&cap.id) == finding.rule.as_ref());
                 // Other clocks of a renewal are not this cap's.
-                alone.policy.default.terms.renew_before_end = None;
+                alone.policy.default.terms = TermsPatch::default();
+                alone.policy.default.tighten.clear();
                 let Some(frees_at) = finding.frees_at else { continue };
                 prop_assert!(passes(&alone, request, frees_at), "{finding:#?}");
                 prop_assert!(!passes(&alone, request, frees_at.just_before()), "{finding:#?}");

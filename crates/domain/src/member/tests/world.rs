@@ -40,7 +40,7 @@ pub(crate) fn policy(terms: TermsPatch, caps: Vec<Cap>) -> Policy {
         version: PolicyVersion::new("p1").unwrap(),
         name: "test".to_owned(),
         effective_from: Timestamp::MIN,
-        default: Rules { terms, gates: vec![], caps },
+        default: Rules { terms, caps, ..Rules::default() },
         partners: [].into(),
         series: [].into(),
         titles: [].into(),
@@ -203,7 +203,7 @@ pub(crate) fn register(id: &str, class: DeviceClass, key: &str) -> Command {
 
 pub(crate) fn renew(on: &str, id: &LicenseId, term: u32) -> Command {
     let title_facts = Some(title_facts("studio"));
-    Command::Renew { device: device(on), license: id.clone(), term, title_facts }
+    Command::Renew { device: device(on), license: id.clone(), term, title_facts, automatic: false }
 }
 
 pub(crate) fn release(by: &str, id: &LicenseId) -> Command {
