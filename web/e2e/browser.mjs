@@ -1,8 +1,10 @@
 // A person at a browser: presses what a person would press, and sees what is to be seen.
 
+import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import puppeteer from 'puppeteer-core';
 
@@ -24,6 +26,38 @@ export async function openBrowser() {
     headless: true,
     args: [...asRoot, '--autoplay-policy=no-user-gesture-required', '--mute-audio'],
   });
+}
+
+export const FIREFOX = process.env.CARNET_FIREFOX ?? '/usr/bin/firefox-esr';
+
+export async function openFirefox() {
+  await mkdir(SCREENSHOTS, { recursive: true });
+  return puppeteer.launch({
+    browser: 'firefox',
+    executablePath: FIREFOX,
+    headless: true,
+    extraPrefsFirefox: {
+      'media.eme.enabled': true,
+      // Asked for, it is downloaded from its maker, and the page may crash.
+      'media.gmp-widevinecdm.enabled': false,
+      'media.autoplay.default': 0,
+      'media.volume_scale': '0',
+    },
+  });
+}
+
+/** Asks until the answer is not undefined. */
+export async function eventually(what, ask) {
+  for (let tries = 0; tries < 120; tries++) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    await sleep(250);
+  }
+  assert.fail(`this never came: ${what}`);
+}
+
+export function notBlack({ mean, spread }) {
+  assert.ok(mean > 8 && spread > 20, `the picture is black: mean ${mean}, spread ${spread}`);
 }
 
 /** A person with a device of their own: nothing is shared between two of them. */

@@ -5,7 +5,7 @@ import { after, before, test as plainTest } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 
-import { createPerson, openBrowser, SCREENSHOTS } from './browser.mjs';
+import { createPerson, eventually, notBlack, openBrowser, SCREENSHOTS } from './browser.mjs';
 import { createCarnet } from './carnet.mjs';
 
 /** Plan `standard`: one download at a time, on one device, by the policy beside this file. */
@@ -58,23 +58,9 @@ async function showPages(context) {
   }
 }
 
-/** Asks until the answer is not undefined. */
-async function eventually(what, ask) {
-  for (let tries = 0; tries < 120; tries++) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    await sleep(250);
-  }
-  assert.fail(`this never came: ${what}`);
-}
-
 async function shot(person, name) {
   await sleep(500);
   await person.page.screenshot({ path: join(SCREENSHOTS, `journey-${name}.png`) });
-}
-
-function notBlack({ mean, spread }) {
-  assert.ok(mean > 8 && spread > 20, `the picture is black: mean ${mean}, spread ${spread}`);
 }
 
 test('sign in and stream for some seconds', async () => {

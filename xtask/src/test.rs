@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::shell::{Shell, cargo, npm, on_path, root, say, target};
 use crate::{debian, web};
@@ -29,6 +29,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     // What may be missing is asked for before anything slow, not after it.
     web::node()?;
     let chromium = chromium()?;
+    let firefox = firefox();
     web::build()?;
     let mut suites = Vec::new();
     say("building carnet and its tests");
@@ -41,17 +42,20 @@ pub(crate) fn run() -> anyhow::Result<()> {
     )?);
     say("web unit tests");
     suites.push(suite("web", npm(["test", "--silent"]), web_count)?);
-    say("browser tests: headless Chromium, the real binary, the real page");
+    say("browser tests: headless Chromium and Firefox, the real binary, the real page");
     // Built for its own tests. Building it by itself would build half of its dependencies again,
     // with fewer of their features.
     let binary = target().join("debug").join(format!("carnet{}", std::env::consts::EXE_SUFFIX));
     ensure!(binary.is_file(), "the Rust tests left no `{}`", binary.display());
     let artifacts = root().join("artifacts");
     std::fs::create_dir_all(&artifacts)?;
-    let browser = npm(["run", "--silent", "e2e"])
+    let mut browser = npm(["run", "--silent", "e2e"])
         .env("CARNET_BIN", binary)
         .env("CARNET_CHROMIUM", chromium)
         .env("CARNET_ARTIFACTS", artifacts);
+    if let Some(firefox) = firefox {
+        browser = browser.env("CARNET_FIREFOX", firefox);
+    }
     suites.push(suite("browser", browser, web_count)?);
     summary(&suites)
 }
@@ -134,27 +138,39 @@ fn add(what: &str, number: &str, count: &mut Count) {
 }
 
 const CHROMIUM: &[&str] = &["chromium"];
+const FIREFOX: &[&str] = &["firefox-esr"];
 
-/// A Chromium for the browser tests: named, found, or installed when we may.
 fn chromium() -> anyhow::Result<PathBuf> {
-    if let Some(named) = std::env::var_os("CARNET_CHROMIUM") {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    browser("CARNET_CHROMIUM", &names, CHROMIUM)?.with_context(|| {
+        format!(
+            "the browser tests need Chromium: run `{}` (Debian), \
+             or set `CARNET_CHROMIUM` to the path of a Chromium or Chrome",
+            debian::command(CHROMIUM)
+        )
+    })
+}
+
+/// Without one its test is skipped, and says so.
+fn firefox() -> Option<PathBuf> {
+    browser("CARNET_FIREFOX", &["firefox-esr", "firefox"], FIREFOX).unwrap_or_else(|error| {
+        say(&format!("no Firefox for the browser tests: {error:#}"));
+        None
+    })
+}
+
+/// A browser for the tests: named, found, or installed when we may.
+fn browser(variable: &str, names: &[&str], packages: &[&str]) -> anyhow::Result<Option<PathBuf>> {
+    if let Some(named) = std::env::var_os(variable) {
         let named = PathBuf::from(named);
-        ensure!(named.is_file(), "`CARNET_CHROMIUM` names `{}`, which is no file", named.display());
-        return Ok(named);
+        ensure!(named.is_file(), "`{variable}` names `{}`, which is no file", named.display());
+        return Ok(Some(named));
     }
-    let find =
-        || ["chromium", "chromium-browser", "google-chrome"].iter().find_map(|name| on_path(name));
+    let find = || names.iter().find_map(|name| on_path(name));
     if let Some(found) = find() {
-        return Ok(found);
+        return Ok(Some(found));
     }
-    if let (true, Some(installed)) = (debian::install(CHROMIUM)?, find()) {
-        return Ok(installed);
-    }
-    bail!(
-        "the browser tests need Chromium: run `{}` (Debian), \
-         or set `CARNET_CHROMIUM` to the path of a Chromium or Chrome",
-        debian::command(CHROMIUM)
-    )
+    Ok(if debian::install(packages)? { find() } else { None })
 }
 
 #[cfg(test)]

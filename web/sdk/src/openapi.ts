@@ -62,7 +62,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Whether requests would be answered: the store can be read, a policy is in effect, keys are there. */
+        /**
+         * Whether to send requests here: they would be answered (the store can be read, a policy is in
+         *     effect, keys are there), and the process is not about to stop.
+         */
         readonly get: operations["readyz"];
         readonly put?: never;
         readonly post?: never;
@@ -316,7 +319,11 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** The raw session events of a member, as devices told them. A page ends with a whole upload. */
+        /**
+         * The raw session events of a member, as devices told them. A page ends with a whole upload, so it
+         *     may have some events more than `limit`; it may have fewer although more follow, so read until
+         *     there is no `next`.
+         */
         readonly get: operations["viewing"];
         readonly put?: never;
         readonly post?: never;
@@ -398,6 +405,10 @@ export interface components {
             readonly do: "release";
             readonly license: components["schemas"]["Id"];
             readonly title: components["schemas"]["Id"];
+        } | {
+            readonly device: components["schemas"]["Id"];
+            /** @enum {string} */
+            readonly do: "remove_device";
         };
         /** @description A command that was refused. */
         readonly Asked: {
@@ -419,14 +430,16 @@ export interface components {
             /** @description What used the cap up, oldest first. */
             readonly contributors: readonly components["schemas"]["Contributor"][];
             /**
-             * @description `active_licenses`, `devices_holding`, `acquisitions`, `renewals` or
-             *     `acquisitions_and_renewals`.
+             * @description `active_licenses`, `devices_holding`, `distinct_titles`, `devices_registered`, or kinds of
+             *     events joined by `_and_`: `acquisitions`, `renewals`, `first_plays`, `plays`,
+             *     `device_registrations`, `device_swaps`, `device_removals`.
              */
             readonly counts: string;
             /** Format: int32 */
             readonly limit: number;
             /** @description What splits the count, beside the member. */
             readonly per: readonly string[];
+            readonly tag?: components["schemas"]["Id"] | null;
             /**
              * Format: int32
              * @description As counted before the command.
@@ -444,8 +457,11 @@ export interface components {
             /** Format: int32 */
             readonly remaining: number;
             readonly rule: components["schemas"]["Id"];
+            readonly tag?: components["schemas"]["Id"] | null;
             /** Format: int32 */
             readonly used: number;
+            /** @description So little is left that the member should hear of it. */
+            readonly warns: boolean;
             readonly window?: components["schemas"]["Window"] | null;
         };
         readonly CatalogueAnswer: {
@@ -560,8 +576,8 @@ export interface components {
              * @description Not recorded: this earlier command of the same list would add it.
              */
             readonly in_list?: number | null;
-            readonly license: components["schemas"]["Id"];
-            readonly title: components["schemas"]["Id"];
+            readonly license?: components["schemas"]["Id"] | null;
+            readonly title?: components["schemas"]["Id"] | null;
         };
         readonly DecisionSummary: {
             readonly at: components["schemas"]["Instant"];
@@ -1033,6 +1049,10 @@ export interface components {
         readonly Status: "ready" | "active" | "returned" | "revoked" | "cancelled" | "expired";
         /** @description A license with what happened to it. */
         readonly StatusDocument: components["schemas"]["License"] & {
+            /**
+             * @description What happened to it, oldest first: that it was acquired, and what of the member's last
+             *     1,024 events is about it.
+             */
             readonly events: readonly components["schemas"]["LicenseEvent"][];
         };
         readonly Streams: {
@@ -1133,6 +1153,11 @@ export interface components {
             readonly status: components["schemas"]["Instant"];
         };
         readonly ViewedEvent: {
+            /**
+             * Format: int64
+             * @description How far that clock stood below the highest time it had seen, by the device's word.
+             */
+            readonly clock_behind_ms?: number | null;
             readonly device: components["schemas"]["Id"];
             /** @description By the device's own clock. */
             readonly device_at: components["schemas"]["Instant"];

@@ -13,7 +13,7 @@ export function keepFocus(root: HTMLElement): { destroy(): void } {
     last = null;
     const place = changes.find(({ removedNodes }) => [...removedNodes].some((node) => node.contains(lost)))?.target;
     const here = changes.filter(({ target }) => target === place).flatMap(({ addedNodes }) => [...addedNodes]);
-    (here.map(firstIn).find((found) => found) ?? nearest(place, root)).focus();
+    (here.map(firstIn).find((found) => found) ?? nearest(place, root)).focus({ preventScroll: true });
   });
   root.addEventListener('focusin', onFocus);
   observer.observe(root, { childList: true, subtree: true });
