@@ -17,7 +17,7 @@ const BUCKETS_US: [u64; 12] = [
 ];
 
 /// Of one route, by method and status: few.
-type Answered = BTreeMap<(&'static str, u16), Arc<Histogram>>;
+type Answered = BTreeMap<(&'static str, u16), Histogram>;
 
 #[derive(Debug, Default)]
 pub struct Metrics {
