@@ -39,7 +39,7 @@ impl FromRequestParts<Arc<AppState>> for MemberCaller {
                 let request = ProvenRequest {
                     method: parts.method.as_str(),
                     url: &url,
-                    token: Some(credential),
+                    token_hash: Some(&token.hash),
                 };
                 let proof = state.proofs.verify(proof, request, state.now().as_millis())?;
                 proof.check_binding(&token)?;
@@ -170,8 +170,11 @@ async fn with_role(parts: &Parts, state: &AppState, role: Role) -> Result<(), Pr
     {
         let proof = text(&parts.headers, "dpop").ok_or(AuthError::ProofMissing)?;
         let url = url(parts, state)?;
-        let request =
-            ProvenRequest { method: parts.method.as_str(), url: &url, token: Some(credential) };
+        let request = ProvenRequest {
+            method: parts.method.as_str(),
+            url: &url,
+            token_hash: Some(&token.hash),
+        };
         state.proofs.verify(proof, request, state.now().as_millis())?.check_binding(token)?;
     }
     // Who acted, for the record of what was done with more than a member's rights.

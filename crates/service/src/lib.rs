@@ -6,6 +6,7 @@
 
 pub mod auth;
 
+mod answer;
 mod assets;
 mod caller;
 mod clock;

@@ -9,6 +9,7 @@
 
 mod crash;
 mod demo;
+mod logs;
 mod messages;
 mod process;
 mod reload;

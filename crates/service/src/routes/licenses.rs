@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use domain::member::{Command, Outcome};
 use domain::{Event, MemberId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::answer;
 use crate::caller::MemberCaller;
 use crate::extract::{self, OptionalKey, Path, RequiredKey};
 use crate::ledger::{self, Accepted, title_facts};
@@ -172,7 +173,7 @@ async fn held(
     };
     let is_new = *held == domain::member::Held::Acquired && !accepted.repeated;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(answer)).into_response())
+    answer::json(status, &answer)
 }
 
 /// Closes a license, by any device of the member. Repeating it changes nothing; a license that was

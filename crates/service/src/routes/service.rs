@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
 use domain::member::{Command, Outcome};
 use domain::{KeyThumbprint, Member, MemberFacts, MemberId, TitleFacts, TitleId};
 use drm::jwk::Jwk;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::answer;
 use crate::caller::ServiceCaller;
 use crate::extract::{self, Path, RequiredKey};
 use crate::ledger::{self, Accepted, title_facts};
@@ -52,13 +54,17 @@ pub(crate) async fn commands(
     RequiredKey(key): RequiredKey,
     Path(MemberPath { member }): Path<MemberPath>,
     extract::Json(body): extract::Json<CommandsBody>,
-) -> Result<Json<CommandsAnswer>, Problem> {
+) -> Result<Response, Problem> {
     if !(1..=COMMANDS_MAX).contains(&body.commands.len()) {
         let message = format!("send 1 to {COMMANDS_MAX} commands, not {}", body.commands.len());
         return Err(Problem::invalid("commands", message));
     }
     let facts = MemberFacts::from(body.facts);
-    let (_, known) = state.engine.member(&member.0).await?;
+    // Only a renewal has to ask which title its license is for.
+    let known = match body.commands.iter().any(AskedCommand::leaves_title_open) {
+        true => state.engine.member(&member.0).await?.1,
+        false => Arc::default(),
+    };
     let reading = Reading { state: &state, member: &known, facts: &facts };
     let mut commands = Vec::with_capacity(body.commands.len());
     let mut renews = Vec::with_capacity(body.commands.len());
@@ -71,7 +77,8 @@ pub(crate) async fn commands(
     for (outcome, renew) in accepted.outcomes.iter().zip(renews) {
         outcomes.push(told(&state, &member.0, &facts, &accepted, outcome, renew).await?);
     }
-    Ok(Json(CommandsAnswer { at: accepted.at().into(), repeated: accepted.repeated, outcomes }))
+    let (at, repeated) = (accepted.at().into(), accepted.repeated);
+    answer::json(StatusCode::OK, &CommandsAnswer { at, repeated, outcomes })
 }
 
 /// What commands are completed with.

@@ -62,6 +62,13 @@ impl From<&DomainMemberFacts> for MemberFacts {
     }
 }
 
+impl Command {
+    /// A renewal names a license; which title that is for, the ledger knows.
+    pub(crate) fn leaves_title_open(&self) -> bool {
+        matches!(self, Self::Renew { title_facts: None, .. })
+    }
+}
+
 /// What is known of a title for the territory of the request.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -161,15 +161,18 @@ impl License {
 }
 
 fn links(id: &LicenseId, open: bool) -> Vec<Link> {
-    let own = format!("/v1/licenses/{}", path::encoded(id.as_str()));
-    let link = |rel, href, media_type| Link { rel, href, media_type };
-    let json = "application/json";
+    let own = path::encoded(id.as_str());
+    let link = |rel, below: &str| Link {
+        rel,
+        href: ["/v1/licenses/", &own, below].concat(),
+        media_type: "application/json",
+    };
     let mut links = Vec::with_capacity(3);
     if open {
-        links.push(link("renew", format!("{own}/renew"), json));
-        links.push(link("return", format!("{own}/release"), json));
+        links.push(link("renew", "/renew"));
+        links.push(link("return", "/release"));
     }
-    links.push(link("self", own, json));
+    links.push(link("self", ""));
     links
 }
 
