@@ -32,6 +32,7 @@ pub struct Report {
     pub unanswered: u64,
     pub events: u64,
     pub crashes: u64,
+    pub failed_syncs: u64,
     pub policy_changes: u64,
     /// Refusals whose times were put to the test.
     pub probes: u64,
