@@ -15,6 +15,7 @@ use anyhow::{Context as _, bail};
 
 mod bench;
 mod ci;
+mod debian;
 mod demo;
 mod layers;
 mod licenses;
@@ -95,7 +96,6 @@ fn openapi() -> anyhow::Result<()> {
         .output()
         .context("the document comes from the code, which has to build first")?;
     let path = shell::root().join("docs/api/openapi.json");
-    std::fs::create_dir_all(shell::root().join("docs/api"))?;
     std::fs::write(&path, document).with_context(|| format!("writing `{}`", path.display()))?;
     println!("wrote docs/api/openapi.json");
     web::install()?;

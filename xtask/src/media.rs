@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use film::{FRAMES_PER_SECOND, Scene, Still};
 use tools::{Key, make};
@@ -37,8 +37,8 @@ struct Film {
 
 pub(crate) fn run() -> Result<()> {
     let (media, work) = (root().join("media"), target().join("media"));
-    fs::create_dir_all(&work)?;
     tools::ensure_ffmpeg()?;
+    fs::create_dir_all(&work).with_context(|| format!("create `{}`", work.display()))?;
     say("media: the packager");
     let packager = tools::install_packager(&media.join("packager"), &work.join("packager"))?;
     let keys = tools::read_keys(&root().join("demo/content-keys.json"))?;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{bail, ensure};
 
 use crate::shell::{Shell, cargo, npm, on_path, root, say, target};
-use crate::web;
+use crate::{debian, web};
 
 #[derive(Default)]
 struct Count {
@@ -27,6 +27,7 @@ struct Suite {
 
 pub(crate) fn run() -> anyhow::Result<()> {
     // What may be missing is asked for before anything slow, not after it.
+    web::node()?;
     let chromium = chromium()?;
     web::build()?;
     let mut suites = Vec::new();
@@ -132,6 +133,8 @@ fn add(what: &str, number: &str, count: &mut Count) {
     }
 }
 
+const CHROMIUM: &[&str] = &["chromium"];
+
 /// A Chromium for the browser tests: named, found, or installed when we may.
 fn chromium() -> anyhow::Result<PathBuf> {
     if let Some(named) = std::env::var_os("CARNET_CHROMIUM") {
@@ -144,26 +147,14 @@ fn chromium() -> anyhow::Result<PathBuf> {
     if let Some(found) = find() {
         return Ok(found);
     }
-    const REMEDY: &str = "the browser tests need Chromium: run `sudo apt-get install chromium` \
-        (Debian), or set `CARNET_CHROMIUM` to the path of a Chromium or Chrome";
-    if !(may_install()?) {
-        bail!(REMEDY);
+    if let (true, Some(installed)) = (debian::install(CHROMIUM)?, find()) {
+        return Ok(installed);
     }
-    say("installing Chromium for the browser tests (apt-get)");
-    let apt = |arguments: &[&str]| {
-        Shell::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").run()
-    };
-    apt(&["update", "--quiet"])?;
-    apt(&["install", "--quiet", "--yes", "--no-install-recommends", "chromium"])?;
-    find().ok_or_else(|| anyhow::anyhow!(REMEDY))
-}
-
-/// Root on Debian may: nobody else is asked for a password in the middle of a test.
-fn may_install() -> anyhow::Result<bool> {
-    if !std::path::Path::new("/etc/debian_version").exists() || on_path("apt-get").is_none() {
-        return Ok(false);
-    }
-    Ok(Shell::new("id").args(["-u"]).output()?.trim_ascii() == b"0")
+    bail!(
+        "the browser tests need Chromium: run `{}` (Debian), \
+         or set `CARNET_CHROMIUM` to the path of a Chromium or Chrome",
+        debian::command(CHROMIUM)
+    )
 }
 
 #[cfg(test)]
