@@ -4,6 +4,7 @@
 //! committed, so only who changes a film needs ffmpeg. It does not know the catalogue.
 
 mod art;
+mod drawing;
 mod expression;
 mod film;
 mod sound;
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use film::{FRAMES_PER_SECOND, Scene, Still};
+use drawing::Still;
+use film::{FRAMES_PER_SECOND, Scene};
 use tools::{Key, make};
 
 use crate::shell::{Shell, root, say, target};
