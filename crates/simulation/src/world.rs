@@ -272,12 +272,13 @@ impl World {
     fn imagine(&mut self, member: &str) -> Verdict {
         let ledger = self.auditor.ledger(member).ok_or("no ledger")?;
         let asking = self.accounts.iter().find(|account| account.id.as_str() == member);
-        let worth_it = ledger.has_early_lease_that_outlasts() || self.random.permille(200);
+        let rare = ledger.has_early_lease_that_outlasts();
+        let worth_it = rare || self.random.permille(200);
         let Some(asking) = asking.filter(|_| worth_it) else { return Ok(()) };
         let mut state = self.members.get(member).cloned().unwrap_or_default();
         let mut events = Vec::new();
         let turns = ledger.instants();
-        for _ in 0..4 {
+        for _ in 0..if rare { 12 } else { 4 } {
             let last_at = state.last_at.as_millis();
             let turn = self.random.pick(&turns).map(|turn| turn - self.random.within(0, 1));
             let soon = last_at + self.random.within(0, 5 * DAY_MS);
