@@ -9,6 +9,9 @@ use domain::{
     DeviceClass, DeviceId, Duration, Event, IdempotencyKey, InvalidId, LicenseId, Member,
     MemberFacts, MemberId, Policy, Request, Timestamp, TitleFacts, TitleId, decide, evolve,
 };
+use futures::executor::block_on;
+use futures::future::try_join_all;
+use store::{EventStore, StreamId};
 
 pub const FIVE_CAPS: &str = r#"
 format = 1
@@ -102,6 +105,25 @@ fn id<T: std::str::FromStr<Err = InvalidId>>(name: &str) -> T {
 
 pub fn member_id(n: usize) -> MemberId {
     id(&format!("member-{n:08}"))
+}
+
+#[expect(clippy::expect_used, reason = "INVARIANT: the names made here are stream ids")]
+pub fn stream(n: usize) -> StreamId {
+    StreamId::new(&format!("member:{}", member_id(n))).expect("a stream id")
+}
+
+/// The streams of so many members begin with this event.
+///
+/// # Errors
+/// When the store refuses.
+pub fn begin(store: &dyn EventStore, members: usize, event: &Event) -> Result<()> {
+    let first = [codec::encode_event(event)];
+    let streams: Vec<StreamId> = (0..members).map(stream).collect();
+    for some in streams.chunks(1_024) {
+        let appends = some.iter().map(|stream| store.append(stream, 0, first.to_vec()));
+        block_on(try_join_all(appends))?;
+    }
+    Ok(())
 }
 
 /// 2026-01-01T00:00:00Z
