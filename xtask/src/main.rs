@@ -34,7 +34,7 @@ cargo xtask <chore>
   check                   formatting, tidy, layers, licenses, types, clippy: all but the tests
   ci                      what CI runs: check, then test
   bench [name] [--quick]  benchmarks in release mode, each beside its yardstick
-  sim --seed N            replay one seed of the simulation (options go to `carnet simulate`)
+  sim --seed N --steps M  replay one seed of the simulation (options go to `carnet simulate`)
   media                   draw and package the sample films again (needs ffmpeg; minutes)
   openapi                 write docs/api/openapi.json from the code, and the web's types from that
   fixtures                write the fixtures of stored shapes that do not exist yet

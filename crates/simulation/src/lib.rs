@@ -42,7 +42,10 @@ pub struct Report {
 
 /// A promise that did not hold. The seed and the steps bring it back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("seed {seed} broke a promise at step {step}: {what}")]
+#[error(
+    "seed {seed} broke a promise at step {step} (`carnet simulate --seed {seed} --steps {step}` \
+     brings it back): {what}"
+)]
 pub struct Failure {
     pub seed: u64,
     pub step: u64,
