@@ -3,6 +3,7 @@
 //! What a checked policy means is the domain's; how it is written, what is wrong with it and
 //! under which version it is known is decided here.
 
+mod absent;
 mod cap;
 mod read;
 mod rules;
@@ -12,6 +13,7 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
 
+pub use absent::AbsentFact;
 use domain::{Policy, PolicyVersion};
 use ring::digest::{SHA256, digest};
 
@@ -26,7 +28,7 @@ pub const ERRORS_MAX: usize = 50;
 
 /// What the rules mean. Raised with every change to how the domain counts or judges: the same
 /// files are another policy then.
-const EVALUATION_SEMANTICS: u32 = 3;
+const EVALUATION_SEMANTICS: u32 = 4;
 
 /// A checked policy and the text it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct Loaded {
     pub policy: Policy,
     /// All files in one text, to be stored under the policy's version. [`parse_source`] reads it.
     pub source: String,
+    /// Where a rule leaves unsaid what the absence of a fact means.
+    pub unsaid: Vec<AbsentFact>,
 }
 
 /// One thing wrong with a policy, and what to do about it.
@@ -118,8 +122,8 @@ pub fn parse(files: &[(&str, &str)]) -> Result<Loaded, PolicyErrors> {
         let _ = write!(source, "file {} {name}\n{text}\n", text.len());
     }
     source.push_str(SOURCE_END);
-    let policy = rules::policy(&files, version(&source))?;
-    Ok(Loaded { policy, source })
+    let (policy, unsaid) = rules::policy(&files, version(&source))?;
+    Ok(Loaded { policy, source, unsaid })
 }
 
 const SOURCE_HEADER: &str = "carnet policy 1\n";

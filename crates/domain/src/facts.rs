@@ -65,6 +65,58 @@ pub struct TitleFacts {
     pub available_until: Option<Timestamp>,
 }
 
+/// A fact that may be absent and that a rule can go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fact {
+    Profile,
+    Plan,
+    Territory,
+    SecurityLevel,
+    Account,
+    MemberSince,
+    MaturityLimit,
+    MaturityRating,
+}
+
+impl Fact {
+    pub const ALL: [Self; 8] = [
+        Self::Profile,
+        Self::Plan,
+        Self::Territory,
+        Self::SecurityLevel,
+        Self::Account,
+        Self::MemberSince,
+        Self::MaturityLimit,
+        Self::MaturityRating,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Profile => "profile",
+            Self::Plan => "plan",
+            Self::Territory => "territory",
+            Self::SecurityLevel => "security_level",
+            Self::Account => "account",
+            Self::MemberSince => "member_since",
+            Self::MaturityLimit => "maturity_limit",
+            Self::MaturityRating => "maturity_rating",
+        }
+    }
+
+    pub fn is_known(self, member: &MemberFacts, title: Option<&TitleFacts>) -> bool {
+        match self {
+            Self::Profile => member.profile.is_some(),
+            Self::Plan => member.plan.is_some(),
+            Self::Territory => member.territory.is_some(),
+            Self::SecurityLevel => member.security_level.is_some(),
+            Self::Account => member.account.is_some(),
+            Self::MemberSince => member.member_since.is_some(),
+            Self::MaturityLimit => member.maturity_limit.is_some(),
+            Self::MaturityRating => title.is_some_and(|title| title.maturity_rating.is_some()),
+        }
+    }
+}
+
 /// Every fact that a policy could ask about, frozen into the event that was decided with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {

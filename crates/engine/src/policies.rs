@@ -54,7 +54,7 @@ impl Policies {
     ///
     /// # Errors
     /// When it could not be stored; then nothing has changed, or [`Self::refresh`] will tell.
-    pub async fn publish(&self, Loaded { policy, source }: Loaded) -> Result<(), EngineError> {
+    pub async fn publish(&self, Loaded { policy, source, .. }: Loaded) -> Result<(), EngineError> {
         self.store_source(&policy.version, &source).await?;
         let list = index()?;
         let body = policy.version.as_str().as_bytes().to_vec();
@@ -141,7 +141,7 @@ impl Policies {
         };
         match parse_source(&source) {
             Err(errors) => Ok(unusable(errors.to_string())),
-            Ok(Loaded { policy, source }) => {
+            Ok(Loaded { policy, source, .. }) => {
                 // With other time-zone data or another evaluation the same text is another
                 // version, and decisions will cite that one.
                 if policy.version != known {

@@ -309,6 +309,9 @@ fn refused(code: Code) -> (StatusCode, &'static str, &'static str) {
         | Code::PlanNotAllowed
         | Code::TerritoryNotAllowed
         | Code::DeviceClassNotAllowed
+        | Code::SecurityLevelNotAllowed
+        | Code::AccountNotAllowed
+        | Code::MaturityNotAllowed
         | Code::CapReached => return REFUSED,
     };
     (status, code.name(), title)

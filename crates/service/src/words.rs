@@ -53,6 +53,9 @@ pub(crate) fn finding(finding: &Finding, command: Option<&Command>, names: Names
         Code::PlanNotAllowed => "Your plan does not include this download.",
         Code::TerritoryNotAllowed => "This title cannot be downloaded where you are.",
         Code::DeviceClassNotAllowed => "This title cannot be downloaded to this kind of device.",
+        Code::SecurityLevelNotAllowed => "This device does not protect this title well enough.",
+        Code::AccountNotAllowed => "This kind of account does not include this download.",
+        Code::MaturityNotAllowed => "This title is not for this profile.",
         Code::CapReached => {
             let cap = finding.cap.as_ref();
             return cap.map_or_else(

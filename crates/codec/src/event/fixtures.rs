@@ -347,6 +347,24 @@ fn refused_automatic() -> Refused {
     }
 }
 
+fn refused_at_gates() -> Refused {
+    let reasons =
+        [Code::SecurityLevelNotAllowed, Code::AccountNotAllowed, Code::MaturityNotAllowed];
+    let finding = |code| Finding { command: 0, code, rule: None, cap: None, frees_at: None };
+    let facts = TitleFacts { maturity_rating: Some(18), ..title_facts() };
+    Refused {
+        commands: vec![Command::Acquire {
+            device: device("phone-1"),
+            title: title("t"),
+            title_facts: Some(facts),
+            license: license("lic-1"),
+        }],
+        findings: reasons.into_iter().map(finding).collect(),
+        remedies: vec![],
+        ..refused_by_devices()
+    }
+}
+
 fn refused_for_every_reason() -> Refused {
     let finding = |code| Finding { command: 2, code, rule: None, cap: None, frees_at: None };
     // Those that were there from the beginning.
@@ -473,6 +491,7 @@ fn samples() -> Vec<(&'static str, Event)> {
             caps: rules(&["renewals-per-title"]),
             automatic: false,
         })),
+        case("gates", EventBody::Refused(Box::new(refused_at_gates()))),
         case("automatic", EventBody::Refused(Box::new(refused_automatic()))),
         case(
             "automatic",

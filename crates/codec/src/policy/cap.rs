@@ -7,8 +7,9 @@ use domain::policy::{Cap, Counts, HORIZON, Kinds, Limit, LimitBy, Of, ScopeKey, 
 use domain::time::{CalendarUnit, Zone};
 use domain::{DeviceClass, Duration, Plan, RuleId, Tag, Territory};
 
+use super::absent::needs;
 use super::read::{Fields, Node, nearest};
-use super::rules::{Place, Seen, of, rule_id, when};
+use super::rules::{Place, Seen, Use, of, rule_id, when};
 
 /// A cap this high refuses nobody.
 const LIMIT_MAX: u32 = 1_000_000;
@@ -62,18 +63,45 @@ pub(super) fn cap(
     let warn_at_left = fields
         .take("warn_at_left")
         .and_then(|node| node.number("at how many left to warn", LIMIT_MAX));
+    let cap = (|| {
+        Some(Cap {
+            id: id.clone()?,
+            counts: counts?,
+            per: per?,
+            of: of?,
+            when: when?,
+            window: window?,
+            limit: limit?,
+            idle_after,
+            warn_at_left,
+            needs: vec![],
+        })
+    })();
+    if let Some(cap) = &cap {
+        check_limit(cap, &fields);
+    }
+    let uses =
+        cap.as_ref().map(|cap| cap.facts().into_iter().map(|fact| (fact, Use::Applies)).collect());
+    let needs = needs(&mut fields, id.as_ref(), uses, seen);
     fields.finish();
-    Some(Cap {
-        id: id?,
-        counts: counts?,
-        per: per?,
-        of: of?,
-        when: when?,
-        window: window?,
-        limit: limit?,
-        idle_after,
-        warn_at_left,
-    })
+    Some(Cap { needs, ..cap? })
+}
+
+/// A limit that nobody ever reaches, or that everybody always has.
+fn check_limit(cap: &Cap, fields: &Fields<'_>) {
+    let named: Vec<u32> = match &cap.limit.by {
+        LimitBy::Plan(table) => table.values().copied().collect(),
+        LimitBy::Territory(table) => table.values().copied().collect(),
+        LimitBy::Class(table) => table.values().copied().collect(),
+        LimitBy::Tag(table) => table.values().copied().collect(),
+    };
+    let most = named.iter().copied().chain(cap.limit.otherwise).max();
+    if !named.is_empty() && most == Some(0) {
+        fields.note("every limit is 0: it refuses always; use a gate with `closed = true`".into());
+    }
+    if cap.warn_at_left.zip(most).is_some_and(|(left, most)| most > 0 && left >= most) {
+        fields.note("`warn_at_left` is no less than the limit: it warns always".into());
+    }
 }
 
 fn needed_limit(fields: &Fields<'_>, node: Option<Node<'_>>) -> Option<Limit> {

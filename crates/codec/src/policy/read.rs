@@ -103,6 +103,12 @@ impl<'a> Fields<'a> {
         self.file.note(Some(self.offset), &self.path, message);
     }
 
+    /// File, line and path.
+    pub(super) fn place(&self) -> (String, usize, String) {
+        let before = self.file.text.get(..self.offset).unwrap_or_default();
+        (self.file.name.to_owned(), before.matches('\n').count() + 1, self.path.clone())
+    }
+
     /// Notes every field that nobody took.
     pub(super) fn finish(self) {
         for (key, value) in self.table {

@@ -8,10 +8,11 @@ use domain::policy::{
     Condition, FinishAnchor, Gate, Of, RenewFrom, Rules, TermsPatch, Tighten, When,
 };
 use domain::{
-    Account, DeviceClass, Duration, InvalidId, PartnerId, Plan, Policy, PolicyVersion, RuleId,
-    SecurityLevel, SeriesId, Tag, Territory, Timestamp, TitleId,
+    Account, DeviceClass, Duration, Fact, InvalidId, PartnerId, Plan, Policy, PolicyVersion,
+    RuleId, SecurityLevel, SeriesId, Tag, Territory, Timestamp, TitleId,
 };
 
+use super::absent::{AbsentFact, needs};
 use super::cap::cap;
 use super::read::{Fields, File, Node, told};
 use super::{MAIN_FILE, PolicyErrors};
@@ -25,7 +26,7 @@ const LENGTH_MAX: Duration = Duration::days(3_660);
 pub(super) fn policy(
     files: &[(&str, String)],
     version: PolicyVersion,
-) -> Result<Policy, PolicyErrors> {
+) -> Result<(Policy, Vec<AbsentFact>), PolicyErrors> {
     let errors = RefCell::new(Vec::new());
     let files: Vec<File<'_>> =
         files.iter().map(|(name, text)| File { name, text, errors: &errors }).collect();
@@ -42,15 +43,18 @@ pub(super) fn policy(
     }
     let found = errors.take();
     match draft.header {
-        Some(Header { name, effective_from }) if found.is_empty() => Ok(Policy {
-            version,
-            name,
-            effective_from,
-            default: draft.default,
-            partners: draft.partners.rules(),
-            series: draft.series.rules(),
-            titles: draft.titles.rules(),
-        }),
+        Some(Header { name, effective_from }) if found.is_empty() => {
+            let policy = Policy {
+                version,
+                name,
+                effective_from,
+                default: draft.default,
+                partners: draft.partners.rules(),
+                series: draft.series.rules(),
+                titles: draft.titles.rules(),
+            };
+            Ok((policy, draft.seen.unsaid))
+        }
         _ => Err(told(found)),
     }
 }
@@ -81,9 +85,27 @@ impl<K> Default for Levels<K> {
     }
 }
 
-/// Which ids are gates and which are caps, in the whole policy.
+/// What was seen in the whole policy: which ids are gates and which are caps, and which facts
+/// may be absent without a rule saying what that means.
 #[derive(Default)]
-pub(super) struct Seen(BTreeMap<RuleId, (&'static str, Place)>);
+pub(super) struct Seen {
+    ids: BTreeMap<RuleId, (&'static str, Place)>,
+    pub(super) unsaid: Vec<AbsentFact>,
+}
+
+/// What a rule does with a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It goes by the fact to say yes or no.
+    Decides,
+    /// It goes by the fact in whether, or how, it applies.
+    Applies,
+}
+
+/// The facts by which a rule applies.
+fn applies(when: &When) -> Vec<(Fact, Use)> {
+    when.facts().into_iter().map(|fact| (fact, Use::Applies)).collect()
+}
 
 impl Draft {
     fn read(&mut self, file: &str, mut root: Fields<'_>) {
@@ -283,8 +305,10 @@ fn tighten(
     if terms == TermsPatch::default() {
         fields.note("tightens nothing; set a term, like `finish_within = \"24h\"`".to_owned());
     }
+    let uses = when.as_ref().map(applies);
+    let needs = needs(&mut fields, id.as_ref(), uses, seen);
     fields.finish();
-    Some(Tighten { id: id?, of: of?, when: when?, terms })
+    Some(Tighten { id: id?, of: of?, when: when?, terms, needs })
 }
 
 /// The id of a gate or cap: once at one level, and of one kind in the whole policy.
@@ -297,7 +321,7 @@ pub(super) fn rule_id(
     let node = fields.need("id", "name it, like `id = \"downloads-per-month\"`")?;
     let id = node.id("an id", RuleId::new)?;
     let used = level.insert(id.clone(), node.place());
-    let (other, (file, line)) = seen.0.entry(id.clone()).or_insert_with(|| (kind, node.place()));
+    let (other, (file, line)) = seen.ids.entry(id.clone()).or_insert_with(|| (kind, node.place()));
     if *other != kind {
         node.note(format!(
             "`{id}` is a {other} in {file}, line {line}, and a {kind} here; give one of them \
@@ -312,7 +336,7 @@ pub(super) fn rule_id(
 }
 
 const CONDITIONS: &str = "`plans`, `territories`, `not_territories`, `device_classes`, \
-     `downloadable` or `closed`";
+     `security_levels`, `accounts`, `maturity`, `downloadable` or `closed`";
 
 fn gate(
     mut fields: Fields<'_>,
@@ -340,15 +364,27 @@ fn gate(
             Some(Condition::NotTerritories(territories(node)?))
         }),
         condition(fields.take("device_classes"), |node| Some(Condition::Classes(classes(node)?))),
+        condition(fields.take("security_levels"), |node| {
+            Some(Condition::SecurityLevels(security_levels(node)?))
+        }),
+        condition(fields.take("accounts"), |node| Some(Condition::Accounts(accounts(node)?))),
+        condition(fields.take("maturity"), |node| yes(node, Condition::Maturity)),
         condition(fields.take("downloadable"), |node| yes(node, Condition::Downloadable)),
         condition(fields.take("closed"), |node| yes(node, Condition::Closed)),
     ];
     if stated == 0 {
         fields.note(format!("a gate has a condition; write {CONDITIONS}"));
     }
-    fields.finish();
     let condition = conditions.into_iter().flatten().next();
-    Some(Gate { id: id?, of: of?, when: when?, condition: condition? })
+    let used = |when: &When, condition: &Condition| {
+        let selects = when.facts().into_iter().map(|fact| (fact, Use::Applies));
+        let decides = condition.facts().into_iter().map(|fact| (fact, Use::Decides));
+        selects.chain(decides).collect()
+    };
+    let uses = when.as_ref().zip(condition.as_ref()).map(|(when, condition)| used(when, condition));
+    let needs = needs(&mut fields, id.as_ref(), uses, seen);
+    fields.finish();
+    Some(Gate { id: id?, of: of?, when: when?, condition: condition?, needs })
 }
 
 /// A condition that is either stated or left out.

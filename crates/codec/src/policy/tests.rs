@@ -1,6 +1,7 @@
 use expect_test::{Expect, expect, expect_file};
 
 use super::*;
+use domain::Fact;
 
 const HEAD: &str = "format = 1\nname = \"test\"\neffective_from = 2026-01-01T00:00:00Z\n";
 
@@ -66,7 +67,7 @@ fn what_is_written_is_what_is_meant() {
         id = "titles"
         counts = "renewals"
         window = { rolling = "365d" }
-        limit = { standard = 0 }
+        limit = { standard = 0, premium = 1 }
         "#,
     );
     expect_file!["tests/meant.txt"].assert_eq(&format!("{policy:#?}\n"));
@@ -184,7 +185,7 @@ fn unknown_names_are_refused_with_what_was_meant() {
             policy.toml, line 5, field `terns`: `terns` is not a known field; did you mean `terms`?
             policy.toml, line 7, field `terms.finish_withing`: `finish_withing` is not a known field; did you mean `finish_within`?
             policy.toml, line 8, field `terms.deadline`: `deadline` is not a known field; known here: `auto_renew_every`, `check_in_within`, `end_with_availability`, `end_within`, `finish_anchor`, `finish_within`, `grace`, `hard_end`, `not_before`, `renew_after_end`, `renew_before_end`, `renew_from`, `renewals_max`, `running_play`, `start_within`
-            policy.toml, line 9, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `downloadable` or `closed`
+            policy.toml, line 9, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `security_levels`, `accounts`, `maturity`, `downloadable` or `closed`
             policy.toml, line 11, field `gates[0].plan`: `plan` is not a known field; did you mean `plans`?
             policy.toml, line 14, field `caps[0].counts`: `acquisition` is not something that is counted; did you mean `acquisitions`?
             policy.toml, line 15, field `caps[0].per[0]`: `member` is not a scope; known are `profile`, `device`, `device_class`, `partner`, `series`, `title`, `tag`
@@ -382,7 +383,7 @@ fn gates() {
         territories = ["Bosnia and Herzegovina", 3]
         "#,
         expect![[r#"
-            policy.toml, line 5, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `downloadable` or `closed`
+            policy.toml, line 5, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `security_levels`, `accounts`, `maturity`, `downloadable` or `closed`
             policy.toml, line 11, field `gates[1].closed`: a gate has one condition; make a second gate of this one
             policy.toml, line 14, field `gates[2].downloadable`: says nothing when `false`; write `true` or remove the gate
             policy.toml, line 17, field `gates[3].territories`: names nothing; list at least one of territories or leave the field out
@@ -664,6 +665,15 @@ fn what_cannot_be_counted_so() {
         counts = "device_swaps"
         window = { anniversary = "month" }
         limit = 1
+        [[caps]]
+        id = "h"
+        counts = "active_licenses"
+        limit = { standard = 0, premium = 0 }
+        [[caps]]
+        id = "i"
+        counts = "active_licenses"
+        limit = 2
+        warn_at_left = 2
         [partners.aurora]
         caps = [{ id = "g", counts = "devices_registered", limit = 1 }]
         "#,
@@ -683,7 +693,9 @@ fn what_cannot_be_counted_so() {
             policy.toml, line 32, field `caps[4].window.lifetime`: says nothing when `false`; write `true`, or another window
             policy.toml, line 33, field `caps[4].limit.by`: `colour` is not what a limit goes by; known are `plan`, `territory`, `device_class`, `tag`
             policy.toml, line 37, field `caps[5].window.anniversary`: `zone` is missing; name the zone whose calendar it is, like `zone = "Europe/Berlin"`
-            policy.toml, line 40, field `partners.aurora.caps[0].counts`: devices come and go without a title; count them in the rules for all titles"#]],
+            policy.toml, line 39, field `caps[6]`: every limit is 0: it refuses always; use a gate with `closed = true`
+            policy.toml, line 43, field `caps[7]`: `warn_at_left` is no less than the limit: it warns always
+            policy.toml, line 49, field `partners.aurora.caps[0].counts`: devices come and go without a title; count them in the rules for all titles"#]],
     );
 }
 
@@ -740,5 +752,98 @@ fn what_tightens_and_what_cannot() {
             policy.toml, line 14, field `tighten[2]`: tightens nothing; set a term, like `finish_within = "24h"`
             policy.toml, line 15, field `tighten[2].finish_whithin`: `finish_whithin` is not a known field; did you mean `finish_within`?
             policy.toml, line 17, field `gates[0].id`: `t` is a tightening in policy.toml, line 8, and a gate here; give one of them another id"#]],
+    );
+}
+
+// "`policy check` points at each"
+#[test]
+fn where_a_rule_leaves_absence_unsaid_is_known() {
+    let text = r#"
+        [[gates]]
+        id = "plans"
+        plans = ["premium"]
+        when = { territories = ["DE"] }
+        [[gates]]
+        id = "maturity"
+        maturity = true
+        if_absent = { maturity_limit = "allow" }
+        [[gates]]
+        id = "levels"
+        security_levels = ["L1"]
+        [[gates]]
+        id = "accounts"
+        accounts = ["owner"]
+        if_absent = "allow"
+        [[caps]]
+        id = "said"
+        counts = "active_licenses"
+        per = ["profile"]
+        limit = { standard = 2 }
+        if_absent = "does_not_apply"
+        [[caps]]
+        id = "unsaid"
+        counts = "acquisitions"
+        per = ["profile"]
+        window = { anniversary = "month", zone = "Europe/Berlin" }
+        limit = { by = "territory", DE = 2 }
+        [[tighten]]
+        id = "ads"
+        when = { plans = ["ads"] }
+        finish_within = "1d"
+        if_absent = "refuse"
+        "#;
+    let loaded = parse(&[(MAIN_FILE, &format!("{HEAD}{text}"))]).unwrap();
+    let told: Vec<String> = loaded.unsaid.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        policy.toml, line 5, field `gates[0]`: `plans` does not say what happens without a `plan`; it refuses
+        policy.toml, line 5, field `gates[0]`: `plans` does not say what happens without a `territory`; it applies, at its strictest
+        policy.toml, line 9, field `gates[1]`: `maturity` does not say what happens without a `maturity_rating`; it refuses
+        policy.toml, line 13, field `gates[2]`: `levels` does not say what happens without a `security_level`; it refuses
+        policy.toml, line 26, field `caps[1]`: `unsaid` does not say what happens without a `profile`; it counts what every profile did
+        policy.toml, line 26, field `caps[1]`: `unsaid` does not say what happens without a `territory`; it applies, at its strictest
+        policy.toml, line 26, field `caps[1]`: `unsaid` does not say what happens without a `member_since`; it counts as far back as such a period can reach"#]].assert_eq(&told.join("\n"));
+    let rules = &loaded.policy.default;
+    let gates: Vec<_> = rules.gates.iter().map(|gate| &gate.needs[..]).collect();
+    assert_eq!(gates, [&[][..], &[Fact::MaturityLimit], &[], &[Fact::Account]]);
+    assert_eq!(rules.caps[0].needs, [Fact::Profile, Fact::Plan]);
+    assert_eq!((&rules.caps[1].needs[..], &rules.tighten[0].needs[..]), (&[][..], &[][..]));
+}
+
+#[test]
+fn absence_means_what_the_rule_can_do() {
+    wrong(
+        r#"
+        [[gates]]
+        id = "a"
+        plans = ["premium"]
+        if_absent = "does_not_apply"
+        [[gates]]
+        id = "b"
+        closed = true
+        if_absent = "allow"
+        [[gates]]
+        id = "c"
+        plans = ["premium"]
+        when = { territories = ["DE"] }
+        if_absent = "allow"
+        [[caps]]
+        id = "d"
+        counts = "active_licenses"
+        limit = 1
+        if_absent = { plan = "refuse", plans = "refuse" }
+        [[caps]]
+        id = "e"
+        counts = "active_licenses"
+        per = ["profile"]
+        limit = 1
+        if_absent = "ignore"
+        "#,
+        expect![[r#"
+            policy.toml, line 8, field `gates[0].if_absent`: `does_not_apply` is not what the absence of `plan` can mean here; write `refuse` or `allow`
+            policy.toml, line 12, field `gates[1].if_absent`: the rule goes by no fact that could be absent; leave it out
+            policy.toml, line 17, field `gates[2].if_absent`: `allow` is not what the absence of `territory` can mean here; write `refuse` or `does_not_apply`
+            policy.toml, line 22, field `caps[0].if_absent.plan`: the rule does not go by `plan`; leave it out
+            policy.toml, line 22, field `caps[0].if_absent.plans`: `plans` is not a known field; did you mean `plan`?
+            policy.toml, line 28, field `caps[1].if_absent`: `ignore` is not what absence can mean; known are `refuse`, `allow`, `does_not_apply`"#]],
     );
 }

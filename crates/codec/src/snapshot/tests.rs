@@ -39,6 +39,7 @@ fn policy() -> Policy {
         limit: Limit::constant(2),
         idle_after: None,
         warn_at_left: None,
+        needs: vec![],
     };
     Policy {
         version: "draft".parse().unwrap(),

@@ -237,6 +237,9 @@ words! {
         18 DeviceClassNotAllowed
         19 CapReached
         20 AutoRenewalTooSoon
+        21 SecurityLevelNotAllowed
+        22 AccountNotAllowed
+        23 MaturityNotAllowed
     }
 }
 

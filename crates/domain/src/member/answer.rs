@@ -122,6 +122,10 @@ pub enum Code {
     PlanNotAllowed,
     TerritoryNotAllowed,
     DeviceClassNotAllowed,
+    SecurityLevelNotAllowed,
+    /// The kind of account.
+    AccountNotAllowed,
+    MaturityNotAllowed,
     CapReached,
 }
 
@@ -148,12 +152,15 @@ impl Code {
             Self::PlanNotAllowed => "plan_not_allowed",
             Self::TerritoryNotAllowed => "territory_not_allowed",
             Self::DeviceClassNotAllowed => "device_class_not_allowed",
+            Self::SecurityLevelNotAllowed => "security_level_not_allowed",
+            Self::AccountNotAllowed => "account_not_allowed",
+            Self::MaturityNotAllowed => "maturity_not_allowed",
             Self::CapReached => "cap_reached",
         }
     }
 
     /// In the order in which they came to be.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::DeviceUnknown,
         Self::DeviceRemoved,
         Self::DeviceKeyMismatch,
@@ -175,6 +182,9 @@ impl Code {
         Self::DeviceClassNotAllowed,
         Self::CapReached,
         Self::AutoRenewalTooSoon,
+        Self::SecurityLevelNotAllowed,
+        Self::AccountNotAllowed,
+        Self::MaturityNotAllowed,
     ];
 }
 

@@ -78,7 +78,9 @@ impl<'a> Effective<'a> {
         let levels = self.levels().map(|(_, rules)| &rules.terms);
         let terms = levels.fold(TermsPatch::default(), |wider, narrower| narrower.over(wider));
         let tighten = self.tighten().filter(|tighten| {
-            selects(&tighten.of, &tighten.when, &facts.member, facts.class, &facts.title.tags)
+            let Facts { member, class, title } = facts;
+            selects(&tighten.of, &tighten.when, member, *class, &title.tags)
+                && tighten.needs.iter().all(|fact| fact.is_known(member, Some(title)))
         });
         tighten.fold(terms, |terms, tighten| terms.tightened(&tighten.terms))
     }

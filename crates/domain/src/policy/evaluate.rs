@@ -8,7 +8,7 @@ mod count;
 use std::collections::BTreeMap;
 
 use self::count::Count;
-use crate::facts::{DeviceClass, MemberFacts, TitleFacts};
+use crate::facts::{DeviceClass, Fact, MemberFacts, TitleFacts};
 use crate::ids::{DeviceId, LicenseId, RuleId, Tag, TitleId};
 use crate::member::{CapState, Code, CountedKind, Finding, License, Member};
 use crate::policy::effective::{Effective, Level};
@@ -81,7 +81,8 @@ pub fn gate_findings(ask: &Ask<'_>) -> Vec<Finding> {
         let gate = ask.rules.gates().find(|gate| gate.condition == Condition::Downloadable);
         findings.push(finding(Code::TitleNotDownloadable, gate.map(|gate| &gate.id), None));
     }
-    for gate in ask.rules.gates().filter(|gate| ask.selected(&gate.of, &gate.when)) {
+    let asked = |gate: &&Gate| ask.selected(&gate.of, &gate.when, &gate.needs);
+    for gate in ask.rules.gates().filter(asked) {
         if let Some(code) = closed(gate, ask) {
             findings.push(finding(code, Some(&gate.id), None));
         }
@@ -100,6 +101,16 @@ fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<Code> {
             facts.territory.as_ref().is_some_and(|territory| !territories.contains(territory))
         }
         Condition::Classes(classes) => classes.contains(&ask.class),
+        Condition::SecurityLevels(levels) => {
+            facts.security_level.as_ref().is_some_and(|level| levels.contains(level))
+        }
+        Condition::Accounts(accounts) => {
+            facts.account.as_ref().is_some_and(|account| accounts.contains(account))
+        }
+        Condition::Maturity => {
+            let rating = ask.title.and_then(|(_, title)| title.maturity_rating);
+            rating.zip(facts.maturity_limit).is_some_and(|(rating, limit)| rating <= limit)
+        }
         Condition::Downloadable => true, // reported above
         Condition::Closed => false,
     };
@@ -107,6 +118,9 @@ fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<Code> {
         Condition::Plans(_) => Code::PlanNotAllowed,
         Condition::Territories(_) | Condition::NotTerritories(_) => Code::TerritoryNotAllowed,
         Condition::Classes(_) => Code::DeviceClassNotAllowed,
+        Condition::SecurityLevels(_) => Code::SecurityLevelNotAllowed,
+        Condition::Accounts(_) => Code::AccountNotAllowed,
+        Condition::Maturity => Code::MaturityNotAllowed,
         Condition::Downloadable | Condition::Closed => Code::TitleNotDownloadable,
     };
     (!open).then_some(code)
@@ -140,7 +154,7 @@ pub fn applying_cap_ids(ask: &Ask<'_>) -> Vec<RuleId> {
 
 fn applying_caps<'a, 'b>(ask: &'b Ask<'a>) -> impl Iterator<Item = (Level, &'a Cap)> + 'b {
     ask.rules.caps().filter(move |(_, cap)| {
-        asked(cap, ask.adds) && splits(cap, ask) && ask.selected(&cap.of, &cap.when)
+        asked(cap, ask.adds) && splits(cap, ask) && ask.selected(&cap.of, &cap.when, &cap.needs)
     })
 }
 
@@ -193,8 +207,11 @@ fn counts<'a, 'b>(
 }
 
 impl Ask<'_> {
-    fn selected(&self, of: &Of, when: &When) -> bool {
+    fn selected(&self, of: &Of, when: &When, needs: &[Fact]) -> bool {
         selects(of, when, self.facts, self.class, self.tags())
+            && needs
+                .iter()
+                .all(|fact| fact.is_known(self.facts, self.title.map(|(_, title)| title)))
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a policy is made of. A new kind of cap is a new variant here and a new arm in
 //! `evaluate`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::facts::{DeviceClass, MemberFacts};
+use crate::facts::{DeviceClass, Fact, MemberFacts};
 use crate::ids::{
     Account, PartnerId, Plan, PolicyVersion, RuleId, SecurityLevel, SeriesId, Tag, Territory,
     TitleId,
@@ -89,6 +89,8 @@ pub struct Tighten {
     pub of: Of,
     pub when: When,
     pub terms: TermsPatch,
+    /// Without one of these facts it does not tighten.
+    pub needs: Vec<Fact>,
 }
 
 /// A counted limit: what is counted, per which scope, in which window, up to how many.
@@ -108,6 +110,23 @@ pub struct Cap {
     pub idle_after: Option<Duration>,
     /// Warns when so many are left, or fewer.
     pub warn_at_left: Option<u32>,
+    /// Without one of these facts it is not asked.
+    pub needs: Vec<Fact>,
+}
+
+impl Cap {
+    /// The facts that may be absent and that it goes by.
+    pub fn facts(&self) -> BTreeSet<Fact> {
+        let mut facts = self.when.facts();
+        facts.extend(match &self.limit.by {
+            LimitBy::Plan(table) if !table.is_empty() => Some(Fact::Plan),
+            LimitBy::Territory(_) => Some(Fact::Territory),
+            _ => None,
+        });
+        facts.extend(self.per.contains(&ScopeKey::Profile).then_some(Fact::Profile));
+        facts.extend(matches!(self.window, Window::Anniversary(..)).then_some(Fact::MemberSince));
+        facts
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -229,13 +248,26 @@ pub struct Of {
 }
 
 /// Matching on who asks. Empty: everyone. A listed fact that is absent matches, so that a rule
-/// is never escaped by leaving a fact out.
+/// is never escaped by leaving a fact out, but where the rule says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct When {
     pub plans: Vec<Plan>,
     pub territories: Vec<Territory>,
     pub security_levels: Vec<SecurityLevel>,
     pub accounts: Vec<Account>,
+}
+
+impl When {
+    /// The facts that it goes by.
+    pub fn facts(&self) -> BTreeSet<Fact> {
+        let used = [
+            (self.plans.is_empty(), Fact::Plan),
+            (self.territories.is_empty(), Fact::Territory),
+            (self.security_levels.is_empty(), Fact::SecurityLevel),
+            (self.accounts.is_empty(), Fact::Account),
+        ];
+        used.into_iter().filter_map(|(empty, fact)| (!empty).then_some(fact)).collect()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -285,6 +317,8 @@ pub struct Gate {
     pub of: Of,
     pub when: When,
     pub condition: Condition,
+    /// Without one of these facts it is not asked.
+    pub needs: Vec<Fact>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,10 +330,31 @@ pub enum Condition {
     /// The territory is none of these. Without a territory: refused.
     NotTerritories(Vec<Territory>),
     Classes(Vec<DeviceClass>),
+    /// The security level is one of these. Without one: refused.
+    SecurityLevels(Vec<SecurityLevel>),
+    /// The kind of account is one of these. Without one: refused.
+    Accounts(Vec<Account>),
+    /// The title is rated no higher than the profile may see. Without either: refused.
+    Maturity,
     /// The catalogue says that the title may be taken offline.
     Downloadable,
     /// Never: downloads are closed at this level.
     Closed,
+}
+
+impl Condition {
+    /// The facts that may be absent and that it goes by.
+    pub fn facts(&self) -> BTreeSet<Fact> {
+        let facts: &[Fact] = match self {
+            Self::Plans(_) => &[Fact::Plan],
+            Self::Territories(_) | Self::NotTerritories(_) => &[Fact::Territory],
+            Self::SecurityLevels(_) => &[Fact::SecurityLevel],
+            Self::Accounts(_) => &[Fact::Account],
+            Self::Maturity => &[Fact::MaturityLimit, Fact::MaturityRating],
+            Self::Classes(_) | Self::Downloadable | Self::Closed => &[],
+        };
+        facts.iter().copied().collect()
+    }
 }
 
 impl Limit {

@@ -6,6 +6,7 @@ mod caps;
 mod check_in;
 mod clocks;
 mod devices;
+mod gates;
 mod idempotency;
 mod lists;
 mod plays;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::world::*;
-use crate::facts::{DeviceClass, MemberFacts, TitleFacts};
+use crate::facts::{DeviceClass, Fact, MemberFacts, TitleFacts};
 use crate::ids::{DeviceId, LicenseId, Plan, ProfileId, SeriesId, Tag, Territory, TitleId};
 use crate::member::*;
 use crate::policy::*;
@@ -158,14 +158,16 @@ fn a_cap() -> impl Strategy<Value = Cap> {
     let scopes = prop::sample::select(vec![Device, DeviceClass]);
     let of_devices = (counted, prop::collection::btree_set(scopes, 0..2), Just(None));
     let what = prop_oneof![4 => of_licenses.boxed(), 1 => of_devices.boxed()];
-    (what, limit(), prop::option::weighted(0.2, 1i64..20)).prop_map(
-        |(((counts, window), per, tags), limit, idle_days)| {
+    (what, limit(), prop::option::weighted(0.2, 1i64..20), any::<bool>()).prop_map(
+        |(((counts, window), per, tags), limit, idle_days, lenient)| {
             let per: Vec<ScopeKey> = per.into_iter().collect();
+            let of_plan = matches!(limit.by, LimitBy::Plan(_)) && lenient;
             let of_holders = matches!(counts, Counts::DevicesHolding | Counts::DevicesRegistered);
             Cap {
                 of: Of { tags: tags.unwrap_or_default(), classes: vec![] },
                 idle_after: idle_days.filter(|_| of_holders).map(Duration::days),
                 limit,
+                needs: if of_plan { vec![Fact::Plan] } else { vec![] },
                 ..cap("cap", counts, &per, window, 0)
             }
         },
@@ -210,16 +212,40 @@ fn terms() -> impl Strategy<Value = TermsPatch> {
         })
 }
 
+fn a_gate() -> impl Strategy<Value = Gate> {
+    let condition = prop::sample::select(vec![
+        Condition::Plans(vec!["premium".parse().unwrap()]),
+        Condition::Territories(vec!["DE".parse().unwrap()]),
+        Condition::NotTerritories(vec!["US".parse().unwrap()]),
+        Condition::Classes(vec![DeviceClass::Phone]),
+        Condition::Maturity,
+    ]);
+    (condition, any::<bool>()).prop_map(|(condition, lenient)| {
+        let needs = if lenient { condition.facts().into_iter().collect() } else { vec![] };
+        let (of, when) = (Of::default(), When::default());
+        Gate { id: rule("gate"), of, when, condition, needs }
+    })
+}
+
 pub(super) fn a_policy() -> impl Strategy<Value = Policy> {
     let tighten = prop::option::of(terms()).prop_map(|terms| {
         let when = When { plans: vec![Plan::new("basic").unwrap()], ..When::default() };
-        terms.map(|terms| Tighten { id: rule("tighten"), of: Of::default(), when, terms })
+        terms.map(|terms| Tighten {
+            id: rule("tighten"),
+            of: Of::default(),
+            when,
+            terms,
+            needs: vec![],
+        })
     });
-    (terms(), tighten, prop::collection::vec(a_cap(), 0..4)).prop_map(|(terms, tighten, caps)| {
+    let caps = prop::collection::vec(a_cap(), 0..4);
+    let gates = prop::option::weighted(0.2, a_gate());
+    (terms(), tighten, caps, gates).prop_map(|(terms, tighten, caps, gates)| {
         let caps = caps.into_iter().enumerate();
         let named = |(i, c): (usize, Cap)| Cap { id: rule(&format!("cap-{i}")), ..c };
         let mut policy = policy(terms, caps.map(named).collect());
         policy.default.tighten = tighten.into_iter().collect();
+        policy.default.gates = gates.into_iter().collect();
         policy
     })
 }
@@ -533,9 +559,10 @@ proptest! {
                         || thing.tags().iter().any(|tag| cap.of.tags.contains(tag));
                     let in_series = !cap.per.contains(&ScopeKey::Series)
                         || thing.title.as_ref().is_some_and(|(_, facts)| facts.series.is_some());
+                    let known = cap.needs.iter().all(|fact| fact.is_known(&after.facts, None));
                     // A device that was idle and is seen again is a fact, and no decision.
                     let of_devices = cap.counts.is_of_devices() == thing.title.is_none();
-                    if !of_title || !in_series || !of_devices {
+                    if !of_title || !in_series || !of_devices || !known {
                         continue; // not asked of it
                     }
                     // A limit that was lowered stays exceeded by what is held; nothing adds to it.
@@ -614,6 +641,7 @@ proptest! {
                 // Other clocks of a renewal are not this cap's.
                 alone.policy.default.terms = TermsPatch::default();
                 alone.policy.default.tighten.clear();
+                alone.policy.default.gates.clear();
                 let Some(frees_at) = finding.frees_at else { continue };
                 prop_assert!(passes(&alone, request, frees_at), "{finding:#?}");
                 prop_assert!(!passes(&alone, request, frees_at.just_before()), "{finding:#?}");

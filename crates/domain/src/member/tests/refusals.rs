@@ -6,7 +6,7 @@ use crate::policy::*;
 use crate::time::Duration;
 
 fn gate(id: &str, condition: Condition) -> Gate {
-    Gate { id: rule(id), of: Of::default(), when: When::default(), condition }
+    Gate { id: rule(id), of: Of::default(), when: When::default(), condition, needs: vec![] }
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn gates_as_they_are_now_apply_to_renewals() {
         of: Of::default(),
         when: When::default(),
         condition: Condition::Closed,
+        needs: vec![],
     }];
     assert_eq!(codes(&world.refuse(day(1), renew("a", &id, 1))), [Code::TitleNotDownloadable]);
     assert!(world.license(&id).held(day(1)), "what was promised stays");
@@ -125,6 +126,7 @@ fn acquiring_what_this_device_holds_reissues_it_and_no_cap_counts_that() {
         of: Of::default(),
         when: When::default(),
         condition: Condition::Closed,
+        needs: vec![],
     }];
     let again = world.acquire("a", "film");
     assert_eq!(codes(&world.refuse(day(4), again)), [Code::TitleNotDownloadable]);

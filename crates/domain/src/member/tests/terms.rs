@@ -141,7 +141,13 @@ fn what_may_be_played_later_only_waits_for_a_term_that_reaches_it() {
 }
 
 fn tighten(id: &str, terms: TermsPatch) -> Tighten {
-    Tighten { id: RuleId::new(id).unwrap(), of: Of::default(), when: When::default(), terms }
+    Tighten {
+        id: RuleId::new(id).unwrap(),
+        of: Of::default(),
+        when: When::default(),
+        terms,
+        needs: vec![],
+    }
 }
 
 fn finish(hours: i64) -> TermsPatch {

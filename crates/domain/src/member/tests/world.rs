@@ -67,6 +67,7 @@ pub(crate) fn cap(id: &str, counts: Counts, per: &[ScopeKey], window: Window, li
         limit: Limit::constant(limit),
         idle_after: None,
         warn_at_left: None,
+        needs: vec![],
     }
 }
 

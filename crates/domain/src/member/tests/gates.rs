@@ -1,0 +1,140 @@
+use super::world::*;
+use crate::facts::{DeviceClass, Fact, MemberFacts, TitleFacts};
+use crate::ids::{Account, Plan, SecurityLevel, Territory};
+use crate::member::*;
+use crate::policy::*;
+use crate::time::{CalendarUnit, Zone};
+
+fn gate(condition: Condition) -> Gate {
+    let (of, when) = (Of::default(), When::default());
+    Gate { id: rule("gate"), of, when, condition, needs: vec![] }
+}
+
+/// What the gate answers, with these facts.
+fn asked(gate: &Gate, facts: &MemberFacts, rating: Option<u16>) -> Vec<Code> {
+    let mut world = World::new(policy(rental(), vec![]));
+    world.policy.default.gates = vec![gate.clone()];
+    world.facts = facts.clone();
+    let title = TitleFacts { maturity_rating: rating, ..title_facts("s") };
+    let command = world.acquire_of("a", "film", title);
+    match world.ask(&world.request(DAY_0, vec![command])).answer {
+        Answer::Accepted { .. } => vec![],
+        Answer::Refused(refused) => codes(&refused),
+        Answer::KeyReused => panic!(),
+    }
+}
+
+// "Every use of a fact says what absence means; the default is the strict one"
+#[test]
+fn a_gate_without_its_fact_refuses_unless_it_says_otherwise() {
+    let none = MemberFacts::default;
+    let l1 = || MemberFacts { security_level: SecurityLevel::new("L1").ok(), ..none() };
+    let extra = || MemberFacts { account: Account::new("extra").ok(), ..none() };
+    let premium = || MemberFacts { plan: Plan::new("premium").ok(), ..none() };
+    let de = || MemberFacts { territory: Territory::new("DE").ok(), ..none() };
+    let in_de = vec![Territory::new("DE").unwrap()];
+    for (condition, open, shut, code) in [
+        (
+            Condition::SecurityLevels(vec!["L1".parse().unwrap()]),
+            l1(),
+            MemberFacts { security_level: SecurityLevel::new("L3").ok(), ..none() },
+            Code::SecurityLevelNotAllowed,
+        ),
+        (
+            Condition::Accounts(vec!["owner".parse().unwrap()]),
+            MemberFacts { account: Account::new("owner").ok(), ..none() },
+            extra(),
+            Code::AccountNotAllowed,
+        ),
+        (
+            Condition::Plans(vec!["premium".parse().unwrap()]),
+            premium(),
+            MemberFacts { plan: Plan::new("ads").ok(), ..none() },
+            Code::PlanNotAllowed,
+        ),
+        (
+            Condition::NotTerritories(in_de),
+            MemberFacts { territory: Territory::new("US").ok(), ..none() },
+            de(),
+            Code::TerritoryNotAllowed,
+        ),
+    ] {
+        let strict = gate(condition.clone());
+        let lenient = Gate { needs: condition.facts().into_iter().collect(), ..strict.clone() };
+        for (gate, without) in [(&strict, vec![code]), (&lenient, vec![])] {
+            assert_eq!(asked(gate, &open, None), [], "{condition:?}");
+            assert_eq!(asked(gate, &shut, None), [code], "{condition:?}");
+            assert_eq!(asked(gate, &none(), None), without, "{condition:?}");
+        }
+    }
+}
+
+#[test]
+fn a_profile_takes_no_title_that_is_rated_higher_than_it_may_see() {
+    let limit = |limit| MemberFacts { maturity_limit: limit, ..MemberFacts::default() };
+    let refused = vec![Code::MaturityNotAllowed];
+    let mut gate = gate(Condition::Maturity);
+    for (limited, rating, code) in
+        [(12, 12, vec![]), (12, 13, refused.clone()), (0, 0, vec![]), (18, 16, vec![])]
+    {
+        assert_eq!(asked(&gate, &limit(Some(limited)), Some(rating)), code);
+    }
+    assert_eq!(asked(&gate, &limit(None), Some(0)), refused);
+    assert_eq!(asked(&gate, &limit(Some(18)), None), refused);
+    // A profile without a limit is a grown-up's; a title without a rating stays out.
+    gate.needs = vec![Fact::MaturityLimit];
+    assert_eq!(asked(&gate, &limit(None), Some(18)), []);
+    assert_eq!(asked(&gate, &limit(Some(18)), None), refused);
+}
+
+/// How many are granted on one device.
+fn granted(cap: Cap, facts: MemberFacts) -> usize {
+    let mut world = World::new(policy(rental(), vec![cap]));
+    world.facts = facts;
+    let granted = (0..5).take_while(|n| {
+        let command = world.acquire("a", &n.to_string());
+        let decision = world.ask(&world.request(DAY_0, vec![command]));
+        matches!(decision.answer, Answer::Accepted { .. })
+    });
+    granted.count()
+}
+
+#[test]
+fn a_cap_without_a_fact_applies_at_its_strictest_or_not_at_all() {
+    let month = Window::Anniversary(CalendarUnit::Month, Zone::named("UTC").unwrap());
+    let plan = || Plan::new("standard").unwrap();
+    let by_plan = Limit { otherwise: Some(3), by: LimitBy::Plan([(plan(), 2)].into()) };
+    let selected = When { plans: vec![plan()], ..When::default() };
+    for (cap, fact, strict) in [
+        (Cap { when: selected, ..active_cap(1) }, Fact::Plan, 1),
+        (Cap { limit: by_plan, ..active_cap(0) }, Fact::Plan, 2),
+        (cap("c", ACQUISITIONS, &[ScopeKey::Profile], Window::Lifetime, 1), Fact::Profile, 1),
+        (cap("c", ACQUISITIONS, &[], month, 1), Fact::MemberSince, 1),
+    ] {
+        assert_eq!(cap.facts().into_iter().collect::<Vec<_>>(), [fact]);
+        assert_eq!(granted(cap.clone(), MemberFacts::default()), strict, "{cap:?}");
+        let lenient = Cap { needs: vec![fact], ..cap };
+        assert_eq!(granted(lenient, MemberFacts::default()), 5);
+    }
+}
+
+#[test]
+fn a_tightening_without_its_fact_tightens_or_not_at_all() {
+    let when = When { plans: vec![Plan::new("ads").unwrap()], ..When::default() };
+    let terms = TermsPatch { renewals_max: Some(0), ..TermsPatch::default() };
+    for (needs, renewals_max) in [(vec![], Some(0)), (vec![Fact::Plan], None)] {
+        let mut world = World::new(policy(rental(), vec![]));
+        let (when, terms) = (when.clone(), terms.clone());
+        world.policy.default.tighten =
+            vec![Tighten { id: rule("t"), of: Of::default(), when, terms, needs }];
+        let id = world.acquired(DAY_0, "a", "film");
+        assert_eq!(world.license(&id).term().term.renewals_max, renewals_max);
+    }
+}
+
+#[test]
+fn gates_are_not_asked_where_a_device_comes() {
+    let mut world = World::new(policy(rental(), vec![]));
+    world.policy.default.gates = vec![gate(Condition::Closed)];
+    world.accept(DAY_0, register("tv", DeviceClass::Tv, "tv"));
+}
