@@ -8,6 +8,7 @@ import { toBase64Url, utf8 } from './bytes';
 import type { Title } from './contract';
 import { openCore, type Core, type Notice, type Surroundings } from './core';
 import { openDatabase } from './database';
+import { perform } from './device';
 import { download, listDownloads, remove, sweep } from './downloads';
 import { LEASE_TYP } from './lease';
 import type { Media } from './media';
@@ -277,6 +278,24 @@ describe('downloading', () => {
     expect(await copies()).toMatchObject([{ license: 'l2', state: 'stored', bytes: 7 }]);
     expect(await core.db.unsent()).toBe(0);
   });
+});
+
+it('a remedy is performed whole: devices removed, licenses released here and elsewhere', async () => {
+  await take();
+  asked = [];
+  server['/v1/devices/tv'] = () => ok();
+  const actions = [
+    { do: 'release', license: 'l1', device: core.device, title: 'film' },
+    { do: 'release', license: 'l9', device: 'phone', title: 'other' },
+    { do: 'remove_device', device: 'tv' },
+  ] as const;
+  expect(await perform(core, { message: '', actions })).toMatchObject({ kind: 'ok' });
+  expect(asked.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
+    'DELETE /v1/devices/tv',
+    'POST /v1/licenses/l1/release',
+    'POST /v1/licenses/l9/release',
+  ]);
+  expect(await copies()).toEqual([]);
 });
 
 describe('sweeping up', () => {

@@ -1,6 +1,6 @@
 // The device: what an app does with the SDK. It opens one for its page and member, and asks it.
 
-import type { DeviceEntry, Eligibility, LicenseDocument, Title } from './contract';
+import type { DeviceEntry, Eligibility, LicenseDocument, Remedy, Title } from './contract';
 import { openCore, type Core, type Notice, type Outcome, type Surroundings } from './core';
 import * as downloads from './downloads';
 import type { Answer } from './http';
@@ -33,6 +33,8 @@ export interface Device {
   licenses(): Promise<Answer<{ licenses: readonly LicenseDocument[] }>>;
   /** Gives licenses back, on whichever of the member's devices they are. */
   release(licenses: readonly string[]): Promise<Answer<unknown>>;
+  /** Performs all actions of a remedy; after that the refused request passes. */
+  perform(remedy: Remedy): Promise<Answer<unknown>>;
   devices(): Promise<Answer<{ devices: readonly DeviceEntry[] }>>;
   register(): Promise<Answer<unknown>>;
   removeDevice(device: string): Promise<Answer<unknown>>;
@@ -82,9 +84,10 @@ export async function openDevice(around: Surroundings): Promise<Device> {
     },
     licenses: () => licenses(core),
     release: (licenses) => releaseAll(core, licenses),
+    perform: (remedy) => perform(core, remedy),
     devices: () => core.api('GET /v1/devices', {}),
     register: () => downloads.register(core),
-    removeDevice: (device) => core.api('DELETE /v1/devices/{device}', { path: { device } }),
+    removeDevice: (device) => removeDevice(core, device),
     sync: keeping.now,
     close() {
       keeping.stop();
@@ -107,6 +110,19 @@ async function licenses(core: Core): Promise<Answer<{ licenses: readonly License
   if (answer.kind !== 'ok') return answer;
   const queued = new Set((await core.db.oldestReleases()).map(({ license }) => license));
   return { kind: 'ok', value: { licenses: answer.value.licenses.filter(({ id }) => !queued.has(id)) } };
+}
+
+export async function perform(core: Core, { actions }: Remedy): Promise<Answer<unknown>> {
+  for (const action of actions) {
+    if (action.do !== 'remove_device') continue;
+    const answer = await removeDevice(core, action.device);
+    if (answer.kind !== 'ok') return answer;
+  }
+  return releaseAll(core, actions.flatMap((action) => (action.do === 'release' ? [action.license] : [])));
+}
+
+function removeDevice(core: Core, device: string): Promise<Answer<unknown>> {
+  return core.api('DELETE /v1/devices/{device}', { path: { device } });
 }
 
 async function releaseAll(core: Core, licenses: readonly string[]): Promise<Answer<unknown>> {

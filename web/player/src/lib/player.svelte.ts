@@ -196,7 +196,7 @@ export class Player {
   async perform(remedy: Remedy): Promise<void> {
     const refused = this.#refused;
     await this.#during('remedy', async () => {
-      const answer = await this.device.release(remedy.actions.map(({ license }) => license));
+      const answer = await this.device.perform(remedy);
       if (answer.kind !== 'ok') return this.say(inWords(answer));
       this.#refused = undefined;
       await refused?.retry();
