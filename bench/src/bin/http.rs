@@ -363,6 +363,7 @@ fn assemble(
         demo: None,
         metrics: Metrics::default(),
         unfinished: Unfinished::default(),
+        replays: service::Replays::default(),
     };
     Ok((state, ledger))
 }

@@ -101,6 +101,7 @@ async fn assemble(plan: Plan) -> anyhow::Result<AppState> {
         demo: plan.demo,
         metrics: service::Metrics::default(),
         unfinished: service::Unfinished::default(),
+        replays: service::Replays::default(),
     })
 }
 

@@ -16,6 +16,7 @@ use crate::folded::{Folded, decoded, load, stream};
 use crate::lanes::{LaneFull, Lanes};
 use crate::policies::Policies;
 use crate::snapshots::Snapshots;
+use crate::what_if::{self, Difference, Go, Kind, Progress, Report, WhatIf};
 
 /// How often one request is decided or appended before it is given up: other nodes are winning
 /// every race for this member, or the store loses every answer.
@@ -220,6 +221,19 @@ impl Engine {
             Some(decoded(recorded.version, body).map(|event| (recorded.version, event)))
         });
         kept.take(limit).collect()
+    }
+
+    /// Asks recorded history again: [`what_if::run`] on this engine's store.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn what_if(
+        &self,
+        what_if: &WhatIf,
+        progress: &mut (dyn FnMut(Progress) -> Go + Send),
+        visit: &mut (dyn FnMut(Kind, &Difference) + Send),
+    ) -> Result<Report, EngineError> {
+        what_if::run(&*self.0.store, what_if, progress, visit)
     }
 
     pub fn policies(&self) -> &Arc<Policies> {

@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use crate::problem::Problem;
 use crate::request::{CARNET_TIME, REQUEST_ID, outermost};
 use crate::routes::{
-    catalogue, check_in, demo, devices, drm, health, licenses, operator, playback, service,
-    session_events, well_known,
+    catalogue, check_in, demo, devices, drm, health, licenses, operator, playback, replays,
+    service, session_events, well_known,
 };
 use crate::state::AppState;
 use crate::trace::{TRACEPARENT, TRACERESPONSE, TRACESTATE};
@@ -33,6 +33,9 @@ pub(crate) fn api() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(operator::member))
         .routes(routes!(operator::timeline))
         .routes(routes!(operator::viewing))
+        .routes(routes!(replays::begin))
+        .routes(routes!(replays::look, replays::stop))
+        .routes(routes!(replays::differences))
         // Anybody
         .routes(routes!(well_known::jwks))
         .routes(routes!(health::healthz))

@@ -25,6 +25,7 @@ use crate::clock::{Clock, Jump};
 use crate::demo::DemoIdp;
 use crate::finish::Unfinished;
 use crate::metrics::Metrics;
+use crate::replays::Replays;
 
 pub struct AppState {
     pub engine: Engine,
@@ -46,6 +47,7 @@ pub struct AppState {
     pub demo: Option<DemoIdp>,
     pub metrics: Metrics,
     pub unfinished: Unfinished,
+    pub replays: Replays,
 }
 
 /// Sixteen random bytes.

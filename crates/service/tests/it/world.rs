@@ -290,6 +290,7 @@ impl World {
             demo,
             metrics: Metrics::default(),
             unfinished: Unfinished::default(),
+            replays: service::Replays::default(),
         }
     }
 
