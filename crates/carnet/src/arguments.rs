@@ -71,6 +71,17 @@ pub(crate) enum Policy {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Try the scenarios that are kept beside a policy, `*.scenario.toml`
+    ///
+    /// Exit codes: 0 when all pass, 1 when one does not or a file is wrong.
+    Test {
+        /// A policy directory, or one file of scenarios
+        #[arg(value_name = "DIR|FILE")]
+        path: PathBuf,
+        /// Try them with the policy of this directory instead
+        #[arg(long, value_name = "DIR")]
+        policy: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

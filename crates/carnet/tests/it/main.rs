@@ -10,6 +10,7 @@
 mod crash;
 mod demo;
 mod messages;
+mod policy;
 mod process;
 mod reload;
 mod shutdown;
