@@ -85,6 +85,48 @@ pub(crate) enum Policy {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Ask recorded history again under a draft: who would have been answered differently?
+    ///
+    /// Reads a store that no process has open, and changes nothing in it but what opening does. Of a
+    /// running service ask the operator API, `POST /v1/operator/replays`.
+    Replay(Replay),
+    /// Try the scenarios that are kept beside a policy, `*.scenario.toml`
+    ///
+    /// Exit codes: 0 when all pass, 1 when one does not or a file is wrong.
+    Test {
+        /// A policy directory, or one file of scenarios
+        #[arg(value_name = "DIR|FILE")]
+        path: PathBuf,
+        /// Try them with the policy of this directory instead
+        #[arg(long, value_name = "DIR")]
+        policy: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The policy directory of the draft
+    #[arg(long, value_name = "DIR")]
+    pub(crate) draft: PathBuf,
+    /// The store of the ledger: `ledger` in the data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: PathBuf,
+    /// Requests from then on are asked again; all of them when absent
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<domain::Timestamp>,
+    /// Requests before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<domain::Timestamp>,
+    /// Only requests about titles of this partner are compared
+    #[arg(long, value_name = "ID")]
+    pub(crate) partner: Option<domain::PartnerId>,
+    /// Write the report as JSON to this file; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write every request that would have been answered differently as CSV to this file; `-` is
+    /// standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

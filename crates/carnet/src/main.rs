@@ -56,6 +56,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             node::run(demo::plan(typed)?, |address| demo::announce(address, &data))
         }
         Command::Policy(Policy::Check { directory }) => policy::check(&directory),
+        Command::Policy(Policy::Replay(typed)) => policy::replay(&typed),
+        Command::Policy(Policy::Test { path, policy }) => policy::test(&path, policy.as_deref()),
         Command::Keys(Keys::Master) => keys::master(),
         Command::Keys(Keys::Seal { input, output }) => keys::seal(&input, &output),
         Command::Store(Store::Verify { directory }) => store::verify(&directory),

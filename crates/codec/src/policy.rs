@@ -7,6 +7,7 @@ mod absent;
 mod cap;
 mod read;
 mod rules;
+pub mod scenario;
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -19,6 +20,8 @@ use ring::digest::{SHA256, digest};
 
 /// The file that every policy has: its name, its date and the rules for all titles.
 pub const MAIN_FILE: &str = "policy.toml";
+/// What is named so beside a policy is no part of it: it tells what the policy is to answer.
+pub const SCENARIO_ENDING: &str = ".scenario.toml";
 /// The largest file in bytes; thousands of titles fit.
 pub const FILE_BYTES_MAX: u64 = 4 << 20;
 /// The most files in a directory.
@@ -59,18 +62,29 @@ pub struct PolicyErrors {
     pub untold: usize,
 }
 
-/// Reads every `*.toml` of a directory; other files and folders are not looked at.
+/// Reads every `*.toml` of a directory but scenarios; other files and folders are not looked at.
 ///
 /// # Errors
 /// When a file cannot be read, or the policy is wrong: all problems at once.
 pub fn load_dir(directory: &Path) -> Result<Loaded, PolicyErrors> {
+    let files = files(directory, |name| !name.ends_with(SCENARIO_ENDING))?;
+    let files: Vec<(&str, &str)> = files.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
+    parse(&files)
+}
+
+/// The `*.toml` of a directory that are wanted, each a name and a text.
+fn files(
+    directory: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<(String, String)>, PolicyErrors> {
     let mut files = Vec::new();
     let listing = std::fs::read_dir(directory).map_err(|error| unreadable(directory, &error))?;
     for entry in listing {
         let path = entry.map_err(|error| unreadable(directory, &error))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         // What begins with a dot is an editor's.
-        if let Some(name) = name.filter(|name| name.ends_with(".toml") && !name.starts_with('.')) {
+        let is_toml = |name: &str| name.ends_with(".toml") && !name.starts_with('.');
+        if let Some(name) = name.filter(|name| is_toml(name) && wanted(name)) {
             let text = read_file(&path, &name)?;
             files.push((name, text));
         }
@@ -79,8 +93,8 @@ pub fn load_dir(directory: &Path) -> Result<Loaded, PolicyErrors> {
             return Err(PolicyErrors::one(directory.display().to_string(), None, message));
         }
     }
-    let files: Vec<(&str, &str)> = files.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
-    parse(&files)
+    files.sort_unstable();
+    Ok(files)
 }
 
 fn read_file(path: &Path, name: &str) -> Result<String, PolicyErrors> {

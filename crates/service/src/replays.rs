@@ -55,10 +55,6 @@ impl Replays {
         unfinished: Unfinished,
         what_if: WhatIf,
     ) -> Option<Arc<Replay>> {
-        let mut kept = self.lock();
-        if kept.iter().any(|replay| matches!(*replay.outcome(), Outcome::Running)) {
-            return None;
-        }
         let replay = Arc::new(Replay {
             id,
             members: AtomicU64::new(0),
@@ -66,9 +62,8 @@ impl Replays {
             is_to_stop: AtomicBool::new(false),
             outcome: Mutex::new(Outcome::Running),
         });
-        kept.push_back(Arc::clone(&replay));
-        while kept.len() > KEPT_MAX {
-            kept.pop_front();
+        if !self.keep(Arc::clone(&replay)) {
+            return None;
         }
         let running = Arc::clone(&replay);
         tokio::task::spawn_blocking(move || {
@@ -76,6 +71,18 @@ impl Replays {
             *running.outcome() = outcome;
         });
         Some(replay)
+    }
+
+    fn keep(&self, replay: Arc<Replay>) -> bool {
+        let mut kept = self.lock();
+        if kept.iter().any(|replay| matches!(*replay.outcome(), Outcome::Running)) {
+            return false;
+        }
+        kept.push_back(replay);
+        while kept.len() > KEPT_MAX {
+            kept.pop_front();
+        }
+        true
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Replay>> {
@@ -104,8 +111,7 @@ impl Replay {
     }
 
     fn run(&self, engine: &Engine, unfinished: &Unfinished, what_if: &WhatIf) -> Outcome {
-        let is_to_stop =
-            || self.is_to_stop.load(Ordering::Relaxed) || unfinished.is_stopping();
+        let is_to_stop = || self.is_to_stop.load(Ordering::Relaxed) || unfinished.is_stopping();
         let mut progress = |Progress { members, events }| {
             self.members.store(members, Ordering::Relaxed);
             self.events.store(events, Ordering::Relaxed);
@@ -130,5 +136,33 @@ impl Replay {
                 Outcome::Failed(error.to_string())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replay(id: &str, outcome: Outcome) -> Arc<Replay> {
+        Arc::new(Replay {
+            id: id.to_owned(),
+            members: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            is_to_stop: AtomicBool::new(false),
+            outcome: Mutex::new(outcome),
+        })
+    }
+
+    #[test]
+    fn one_runs_at_a_time_and_the_last_ones_are_kept() {
+        let replays = Replays::default();
+        assert!(replays.keep(replay("first", Outcome::Running)));
+        assert!(!replays.keep(replay("second", Outcome::Running)));
+        *replays.get("first").unwrap().outcome() = Outcome::Stopped;
+        for number in 0..KEPT_MAX {
+            assert!(replays.keep(replay(&number.to_string(), Outcome::Stopped)));
+        }
+        assert!(replays.get("first").is_none(), "the oldest goes");
+        assert!(replays.get("0").is_some());
     }
 }

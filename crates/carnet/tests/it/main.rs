@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod logs;
 mod messages;
+mod policy;
 mod process;
 mod reload;
 mod shutdown;

@@ -109,6 +109,13 @@ impl<'a> Fields<'a> {
         (self.file.name.to_owned(), before.matches('\n').count() + 1, self.path.clone())
     }
 
+    /// As [`Self::note`], of a line that was read before.
+    pub(super) fn note_line(&self, line: usize, message: String) {
+        let before = self.file.text.split_inclusive('\n').take(line.saturating_sub(1));
+        let offset = before.map(str::len).sum();
+        self.file.note(Some(offset), &self.path, message);
+    }
+
     /// Notes every field that nobody took.
     pub(super) fn finish(self) {
         for (key, value) in self.table {
@@ -157,6 +164,10 @@ impl<'a> Node<'a> {
 
     pub(super) fn is_table(&self) -> bool {
         self.value.is_table()
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.value.is_str()
     }
 
     pub(super) fn is_list(&self) -> bool {

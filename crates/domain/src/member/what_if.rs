@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::MemberFacts;
+use crate::facts::{Facts, MemberFacts};
 use crate::ids::{DeviceId, LicenseId, PartnerId, RuleId, TitleId};
 use crate::member::{
     Acquired, Answer, Code, Command, Decision, Event, EventBody, Holding, License, Member, Outcome,
@@ -271,29 +271,7 @@ impl Past<'_> {
                 license: acquired.license.clone(),
             },
             EventBody::Reissued { license, term, facts, .. } => {
-                let known = self.known.get(license)?.clone();
-                let title_facts = Some(facts.title.clone());
-                let held = self.member.license(self.instead_of(license));
-                if held.is_none_or(|held| held.held(at)) {
-                    // Naming an older term asks for the license as it is.
-                    let term = term.saturating_sub(1);
-                    Command::Renew {
-                        device: known.device,
-                        license: license.clone(),
-                        term,
-                        title_facts,
-                        automatic: false,
-                    }
-                } else {
-                    // Not held any more under the draft: asking for the title decides anew.
-                    let license = self.new_license(license);
-                    Command::Acquire {
-                        device: known.device,
-                        title: known.title,
-                        title_facts,
-                        license,
-                    }
-                }
+                return self.asked_again_for(license, *term, facts, at);
             }
             EventBody::Renewed(renewed) => Command::Renew {
                 device: self.known.get(&renewed.license)?.device.clone(),
@@ -325,6 +303,27 @@ impl Past<'_> {
             EventBody::NeverStarted { .. }
             | EventBody::CheckedIn { .. }
             | EventBody::Refused(_) => return None,
+        })
+    }
+
+    /// What the device held was given again.
+    fn asked_again_for(
+        &mut self,
+        license: &LicenseId,
+        term: u32,
+        facts: &Facts,
+        at: Timestamp,
+    ) -> Option<Command> {
+        let Known { device, title, .. } = self.known.get(license)?.clone();
+        let title_facts = Some(facts.title.clone());
+        let held = self.member.license(self.instead_of(license));
+        Some(if held.is_none_or(|held| held.held(at)) {
+            // Naming an older term asks for the license as it is.
+            let (license, term) = (license.clone(), term.saturating_sub(1));
+            Command::Renew { device, license, term, title_facts, automatic: false }
+        } else {
+            // Not held any more under the draft: asking for the title decides anew.
+            Command::Acquire { device, title, title_facts, license: self.new_license(license) }
         })
     }
 

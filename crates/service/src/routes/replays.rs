@@ -64,7 +64,8 @@ pub(crate) struct ReplayPath {
 }
 
 /// Asks recorded history again under a draft policy, following the consequences. Records nothing;
-/// one replay runs at a time, beside the requests of members. Come back to the `Location` for it.
+/// one replay runs at a time (another is 409 `replay_running`), beside the requests of members. Come
+/// back to the `Location` for it.
 #[utoipa::path(
     post,
     path = "/v1/operator/replays",
@@ -73,7 +74,6 @@ pub(crate) struct ReplayPath {
     security(("operator" = [])),
     responses(
         (status = 202, body = ReplayAnswer<'static>, headers(("Location" = String))),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Another is running"),
         (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -155,9 +155,7 @@ pub(crate) async fn differences(
         .write_record(CSV_HEADER)
         .and_then(|()| done.rows.iter().try_for_each(|row| lines.write_record(row)))
         .map_err(|error| Problem::internal(error.to_string()))
-        .and_then(|()| {
-            lines.into_inner().map_err(|error| Problem::internal(error.to_string()))
-        })?;
+        .and_then(|()| lines.into_inner().map_err(|error| Problem::internal(error.to_string())))?;
     let cut = if done.is_cut { "true" } else { "false" };
     let headers = [(header::CONTENT_TYPE.as_str(), "text/csv; charset=utf-8"), ("carnet-cut", cut)];
     Ok((headers, written).into_response())

@@ -143,18 +143,14 @@ impl WhatIfReport {
 impl Differing {
     fn new(found: &FoundAll) -> Self {
         let FoundAll { requests, members, titles, partners, reasons, examples } = found;
-        let title = |(title, requests): (&TitleId, u64)| TitleRequests {
-            title: Id::from(title),
-            requests,
-        };
+        let title =
+            |(title, requests): (&TitleId, u64)| TitleRequests { title: Id::from(title), requests };
         let partner = |(partner, requests): (&PartnerId, u64)| PartnerRequests {
             partner: Id::from(partner),
             requests,
         };
-        let reason = |(why, requests): (&Why, u64)| ReasonRequests {
-            reason: Reason::new(why),
-            requests,
-        };
+        let reason =
+            |(why, requests): (&Why, u64)| ReasonRequests { reason: Reason::new(why), requests };
         Self {
             requests: *requests,
             members: *members,
@@ -215,9 +211,8 @@ pub const CSV_HEADER: [&str; 8] =
 pub fn csv_row(kind: Kind, Found { member, compared }: &Found) -> [String; 8] {
     let Compared { at, commands, titles, was, would_be, other_terms: _ } = compared;
     let asked_for: Vec<&str> = commands.iter().map(|command| command.name()).collect();
-    let of = |id: fn(&(TitleId, PartnerId)) -> &str| {
-        titles.iter().map(id).collect::<Vec<_>>().join(" ")
-    };
+    let of =
+        |id: fn(&(TitleId, PartnerId)) -> &str| titles.iter().map(id).collect::<Vec<_>>().join(" ");
     [
         kind.name().to_owned(),
         member.to_string(),

@@ -15,6 +15,7 @@ mod offline_life;
 mod operator_api;
 mod pages;
 mod refusals;
+mod replays;
 mod retries;
 mod service_api;
 mod session_events;

@@ -118,10 +118,27 @@ fn other_apis(world: &World) {
     expect(get(&format!("{member}/timeline")).send(), 200);
     expect(get(&format!("{member}/viewing")).send(), 200);
 
+    replays(world, &operator);
+
     expect(commands(world, "one", "release"), 200);
     expect(commands(world, "two", "remove_device"), 403);
     for path in ["/healthz", "/readyz", "/metrics", "/.well-known/carnet/jwks.json"] {
         expect(world.call("GET", path).send(), 200);
+    }
+}
+
+fn replays(world: &World, operator: &str) {
+    let call = |method: &'static str, path: &str| world.call(method, path).token(operator);
+    let replay = crate::replays::replay_until_done(world, crate::world::POLICY, None);
+    let path = format!("/v1/operator/replays/{}", replay["id"].as_str().unwrap());
+    expect(call("GET", &format!("{path}/differences")).send(), 200);
+    expect(call("DELETE", &path).send(), 204);
+    for (method, path) in [
+        ("GET", "/v1/operator/replays/none"),
+        ("GET", "/v1/operator/replays/none/differences"),
+        ("DELETE", "/v1/operator/replays/none"),
+    ] {
+        expect(call(method, path).send(), 404);
     }
 }
 

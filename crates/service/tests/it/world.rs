@@ -38,7 +38,7 @@ pub(crate) const SERVICE_KEY: &str = "carnet_0123456789abcdef0123456789abcdef";
 const AUDIENCE: &str = "carnet";
 const ISSUER: &str = "https://identity.example.com";
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 format = 1
 name = "test"
 effective_from = 2026-01-01T00:00:00Z

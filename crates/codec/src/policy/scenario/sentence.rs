@@ -1,0 +1,276 @@
+//! What somebody did, in one sentence: `+1d tablet acquires film`.
+//!
+//! Ids have no blanks, so a sentence is its words. It does not know which titles and devices
+//! there are.
+
+use domain::member::Code;
+use domain::{
+    Account, DeviceClass, DeviceId, InvalidId, KeyThumbprint, Plan, ProfileId, SecurityLevel,
+    Territory, TitleId,
+};
+
+use super::Moment;
+use crate::policy::read::nearest;
+
+/// How many ids one range stands for, at most.
+const RANGE_MAX: u32 = 20_000;
+
+#[derive(Debug, Clone)]
+pub(super) struct Sentence {
+    pub(super) line: usize,
+    pub(super) text: String,
+    pub(super) at: Moment,
+    /// More than one are decided together.
+    pub(super) clauses: Vec<Clause>,
+    /// For this request only.
+    pub(super) facts: Vec<FactChange>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Clause {
+    /// From then on.
+    MemberHas(Vec<FactChange>),
+    /// Each of the devices does it.
+    Does(Vec<DeviceId>, Deed),
+    /// Each of the devices does it with each of the titles.
+    DoesWith(Vec<DeviceId>, Vec<TitleId>, TitleDeed),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Deed {
+    Register { class: DeviceClass, key: Option<KeyThumbprint> },
+    Leave,
+    CheckIn,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum TitleDeed {
+    Acquire,
+    /// Unattended, when the app does it by itself.
+    Renew {
+        automatic: bool,
+    },
+    Play,
+    /// Tells of a play that happened then.
+    Report(Moment),
+    /// Of the device's own copy, or of another's.
+    Release(Option<DeviceId>),
+}
+
+/// A fact of the member that changes; `None`: it is not known any more.
+#[derive(Debug, Clone)]
+pub(super) enum FactChange {
+    Profile(Option<ProfileId>),
+    Plan(Option<Plan>),
+    Territory(Option<Territory>),
+    SecurityLevel(Option<SecurityLevel>),
+    Account(Option<Account>),
+    MaturityLimit(Option<u16>),
+    MemberSince(Option<Moment>),
+}
+
+impl FactChange {
+    pub(super) const NAMES: [&'static str; 7] = [
+        "profile",
+        "plan",
+        "territory",
+        "security_level",
+        "account",
+        "maturity_limit",
+        "member_since",
+    ];
+
+    /// An empty value takes the fact away.
+    pub(super) fn new(name: &str, value: &str) -> Result<Self, String> {
+        let change = match name {
+            "profile" => Self::Profile(id(value, ProfileId::new)?),
+            "plan" => Self::Plan(id(value, Plan::new)?),
+            "territory" => Self::Territory(id(value, Territory::new)?),
+            "security_level" => Self::SecurityLevel(id(value, SecurityLevel::new)?),
+            "account" => Self::Account(id(value, Account::new)?),
+            "maturity_limit" if value.is_empty() => Self::MaturityLimit(None),
+            "maturity_limit" => match value.parse() {
+                Ok(limit) => Self::MaturityLimit(Some(limit)),
+                Err(_) => return Err(format!("`{value}` is not a number from 0 to {}", u16::MAX)),
+            },
+            "member_since" if value.is_empty() => Self::MemberSince(None),
+            "member_since" => Self::MemberSince(Some(moment(value)?)),
+            unknown => {
+                let meant = nearest(unknown, Self::NAMES.into_iter());
+                let known = format!("known are `{}`", Self::NAMES.join("`, `"));
+                return Err(format!(
+                    "`{unknown}` is not a fact of the member; {}",
+                    meant.unwrap_or(known)
+                ));
+            }
+        };
+        Ok(change)
+    }
+}
+
+/// Reads a sentence; the error says what is wrong with it and how it would be right.
+pub(super) fn parse(text: &str, line: usize) -> Result<Sentence, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (said, facts) = match words.iter().position(|word| *word == "with") {
+        Some(with) => (words.get(..with), words.get(with + 1..)),
+        None => (words.get(..), None),
+    };
+    let Some(([at, said @ ..], false)) = said.map(|said| (said, said.len() < 2)) else {
+        return Err(format!("says nothing; {HOW}"));
+    };
+    let at = moment(at)?;
+    let facts = facts.map_or(Ok(Vec::new()), fact_changes)?;
+    let mut clauses = Vec::new();
+    let mut who = None;
+    for words in said.split(|word| *word == "and") {
+        clauses.push(clause(words, &mut who)?);
+    }
+    Ok(Sentence { line, text: text.to_owned(), at, clauses, facts })
+}
+
+const HOW: &str = "write when, which device and what, like `+1d phone acquires film`";
+
+const VERBS: [&str; 8] =
+    ["registers", "acquires", "renews", "plays", "reports", "releases", "checks", "is"];
+
+/// The plural is for several devices.
+fn verb(word: &str) -> Option<&'static str> {
+    let word = if word == "are" { "is" } else { word };
+    VERBS.into_iter().find(|verb| *verb == word || verb.strip_suffix('s') == Some(word))
+}
+
+/// `who`: the devices of the clause before, for a clause that names none.
+fn clause<'a>(words: &[&'a str], who: &mut Option<&'a str>) -> Result<Clause, String> {
+    if let ["member", "has", facts @ ..] = words {
+        return Ok(Clause::MemberHas(fact_changes(facts)?));
+    }
+    let (subject, said) = match (words, *who) {
+        ([first, ..], Some(who)) if verb(first).is_some() => (who, words),
+        ([subject, said @ ..], _) if !said.is_empty() => (*subject, said),
+        _ => return Err(format!("`{}` is not a whole sentence; {HOW}", words.join(" "))),
+    };
+    *who = Some(subject);
+    does(ids(subject, DeviceId::new)?, said)
+}
+
+fn does(devices: Vec<DeviceId>, said: &[&str]) -> Result<Clause, String> {
+    let [word, rest @ ..] = said else { return Err(HOW.to_owned()) };
+    let Some(verb) = verb(word) else {
+        let meant = nearest(word, VERBS.into_iter());
+        return Err(format!(
+            "`{word}` is nothing that a device does; {}",
+            meant.unwrap_or_else(|| usages(""))
+        ));
+    };
+    let title_deed = match (verb, rest) {
+        ("registers", ["as", class, keyed @ ..]) => {
+            let key = match keyed {
+                [] => None,
+                ["keyed", key] => id(key, KeyThumbprint::new)?,
+                _ => return Err(not_understood(said, verb)),
+            };
+            let class = device_class(class)?;
+            return Ok(Clause::Does(devices, Deed::Register { class, key }));
+        }
+        ("is", ["removed"]) => return Ok(Clause::Does(devices, Deed::Leave)),
+        ("checks", ["in"]) => return Ok(Clause::Does(devices, Deed::CheckIn)),
+        ("acquires", [_]) => TitleDeed::Acquire,
+        ("renews", [_]) => TitleDeed::Renew { automatic: false },
+        ("renews", [_, "automatically"]) => TitleDeed::Renew { automatic: true },
+        ("plays", [_]) => TitleDeed::Play,
+        ("reports", [_, "played", at]) => TitleDeed::Report(moment(at)?),
+        ("releases", [_]) => TitleDeed::Release(None),
+        ("releases", [_, "of", device]) => TitleDeed::Release(id(device, DeviceId::new)?),
+        _ => return Err(not_understood(said, verb)),
+    };
+    let titles = ids(rest.first().copied().unwrap_or_default(), TitleId::new)?;
+    Ok(Clause::DoesWith(devices, titles, title_deed))
+}
+
+fn not_understood(said: &[&str], verb: &str) -> String {
+    format!("`{}` is not understood; {}", said.join(" "), usages(verb))
+}
+
+/// How sentences with that verb are written; all, without one.
+fn usages(verb: &str) -> String {
+    const USAGES: [&str; 8] = [
+        "registers as CLASS [keyed KEY]",
+        "acquires TITLE",
+        "renews TITLE [automatically]",
+        "plays TITLE",
+        "reports TITLE played TIME",
+        "releases TITLE [of DEVICE]",
+        "checks in",
+        "is removed",
+    ];
+    let usages: Vec<_> = USAGES.into_iter().filter(|usage| usage.starts_with(verb)).collect();
+    format!("write `{}`", usages.join("`, `"))
+}
+
+fn fact_changes(words: &[&str]) -> Result<Vec<FactChange>, String> {
+    let change = |word: &&str| {
+        let Some((name, value)) = word.split_once('=') else {
+            return Err(format!("`{word}` is not a fact; write it like `plan=premium`"));
+        };
+        FactChange::new(name, value)
+    };
+    if words.is_empty() {
+        return Err("no fact is named; write it like `plan=premium`".to_owned());
+    }
+    words.iter().map(change).collect()
+}
+
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "`{text}` is not a time; write how long after the start, like `+30d` or `+30d-1ms`, \
+             or an instant like `2026-03-01T12:00:00Z`"
+        )
+    })
+}
+
+fn device_class(text: &str) -> Result<DeviceClass, String> {
+    DeviceClass::named(text).ok_or_else(|| {
+        let known = DeviceClass::ALL.map(DeviceClass::name);
+        let meant = nearest(text, known.into_iter());
+        let known = format!("known are `{}`", known.join("`, `"));
+        format!("`{text}` is not a device class; {}", meant.unwrap_or(known))
+    })
+}
+
+fn id<T>(text: &str, new: fn(&str) -> Result<T, InvalidId>) -> Result<Option<T>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    new(text).map(Some).map_err(|error| format!("`{}` is no id: {error}", text.escape_debug()))
+}
+
+/// One id, or those of a range: `t1..t100`.
+pub(super) fn ids<T>(text: &str, new: fn(&str) -> Result<T, InvalidId>) -> Result<Vec<T>, String> {
+    let one = |text: &str| {
+        new(text).map_err(|error| format!("`{}` is no id: {error}", text.escape_debug()))
+    };
+    let Some((prefix, from, to)) = range(text) else {
+        return Ok(vec![one(text)?]);
+    };
+    if to < from || to - from >= RANGE_MAX {
+        return Err(format!(
+            "`{text}` stands for no ids, or too many; count up, and to {RANGE_MAX} at most"
+        ));
+    }
+    (from..=to).map(|number| one(&format!("{prefix}{number}"))).collect()
+}
+
+fn range(text: &str) -> Option<(&str, u32, u32)> {
+    let (from, to) = text.split_once("..")?;
+    let digits =
+        |text: &str| text.len() - text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let (prefix, first) = from.split_at(from.len() - digits(from));
+    let last = to.strip_prefix(prefix)?;
+    Some((prefix, first.parse().ok()?, last.parse().ok()?))
+}
+
+/// A code by the name that refusals bear.
+pub(super) fn code(name: &str) -> Option<Code> {
+    Code::ALL.into_iter().find(|code| code.name() == name)
+}

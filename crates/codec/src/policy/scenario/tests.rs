@@ -1,0 +1,285 @@
+use expect_test::{Expect, expect, expect_file};
+
+use super::*;
+use crate::policy::{self, MAIN_FILE};
+
+const POLICY: &str = r#"
+format = 1
+name = "test"
+effective_from = 2026-03-01T12:00:00Z
+
+[terms]
+start_within = "30d"
+finish_within = "48h"
+check_in_within = "60d"
+
+[[gates]]
+id = "plans"
+plans = ["basic", "premium"]
+
+[[caps]]
+id = "devices"
+counts = "devices_holding"
+limit = { premium = 3, otherwise = 1 }
+warn_at_left = 0
+
+[[caps]]
+id = "titles"
+counts = "acquisitions_and_renewals"
+per = ["title"]
+window = { rolling = "365d" }
+limit = 3
+"#;
+
+const HEAD: &str = r#"
+format = 1
+member = { plan = "basic" }
+devices = { phone = "phone", tablet = "tablet" }
+titles = { film = { partner = "aurora" }, "t1..t3" = { partner = "tidewater", tags = ["new"] } }
+"#;
+
+#[track_caller]
+fn outcome(scenario: &str) -> Outcome {
+    let text = format!("{HEAD}[[scenario]]\nname = \"one\"\n{scenario}");
+    let scenarios = parse(&[("a.scenario.toml", &text)]).unwrap_or_else(|e| panic!("{e}"));
+    let policy = policy::parse(&[(MAIN_FILE, POLICY)]).unwrap().policy;
+    run(scenarios.first().unwrap(), &policy)
+}
+
+#[track_caller]
+fn passes(scenario: &str) {
+    assert_eq!(outcome(scenario), Outcome::Passed);
+}
+
+#[track_caller]
+fn fails(scenario: &str, told: Expect) {
+    let told_of = |row: &Row| {
+        let sign = if row.same { ' ' } else { '!' };
+        format!("{sign} {} | {} | {}", row.what, row.expected, row.found)
+    };
+    let found = match outcome(scenario) {
+        Outcome::Passed => "passed".to_owned(),
+        Outcome::Failed(rows) => rows.iter().map(told_of).collect::<Vec<_>>().join("\n"),
+        Outcome::Impossible { line, message } => format!("line {line}: {message}"),
+    };
+    told.assert_eq(&found);
+}
+
+#[track_caller]
+fn wrong(text: &str, told: Expect) {
+    told.assert_eq(&parse(&[("a.scenario.toml", text)]).unwrap_err().to_string());
+}
+
+#[test]
+fn a_cap_is_met_at_its_limit_and_refuses_beyond() {
+    passes(
+        r#"
+        given = ["+0d phone acquires film", "+1d phone acquires t1..t3"]
+        when = "+2d tablet acquires film"
+        then = { refused = [{ rule = "devices", limit = 1, used = 1, frees_at = "+33d-1ms" }], retry_at = "+33d-1ms", remedies = 1 }
+        "#,
+    );
+    passes(
+        r#"
+        given = ["+0d phone acquires film"]
+        when = "+2d tablet acquires film with plan=premium"
+        then = { accepted = true, how = "acquired", ends_at = "+32d", clock = "start", may_play_until = "+34d-1ms", left = { devices = 1, titles = 1 }, warns = [] }
+        "#,
+    );
+    passes(
+        r#"
+        given = ["+0d member has plan=premium", "+0d phone acquires film"]
+        when = "+33d tablet acquires film with plan=basic"
+        then = { accepted = true, warns = ["devices"] }
+        "#,
+    );
+}
+
+#[test]
+fn every_deed_can_be_told() {
+    passes(
+        r#"
+        given = [
+            "+0d laptop registers as desktop keyed k1",
+            "+0d phone acquires film",
+            "+1d phone plays film",
+            "+2d phone checks in",
+            "+4d phone renews film",
+            "+5d phone renews film automatically",
+            "+5d phone releases film and laptop acquires t1",
+            "+6d tablet releases t1 of laptop",
+            "+7d laptop is removed",
+        ]
+        when = "+8d laptop registers as desktop keyed k1"
+        then = "accepted"
+        "#,
+    );
+    passes(
+        r#"
+        given = ["+0d phone acquires film"]
+        when = "+9d phone reports film played +3d"
+        then = { accepted = true, ends_at = "+5d", clock = "finish" }
+        "#,
+    );
+    passes(
+        r#"
+        given = ["+0d phone acquires t1..t2", "+1d phone plays t1"]
+        when = "+31d phone checks in"
+        then = { accepted = true, held = [], ended = ["t2", "t1"], lapsed = [] }
+        "#,
+    );
+    passes(
+        r#"
+        given = ["+0d phone acquires t1..t2", "+1d phone releases t1"]
+        when = "+2d phone is removed"
+        then = { accepted = true, closed = ["t2"] }
+        "#,
+    );
+    passes(
+        r#"
+        given = ["+0d phone acquires film"]
+        when = "+1d phone releases film and tablet acquires t1"
+        then = "accepted"
+        "#,
+    );
+    passes(
+        r#"
+        when = "+0d phone acquires film with plan="
+        then = { refused = ["plan_not_allowed"], retry_at = "never" }
+        "#,
+    );
+}
+
+#[test]
+fn what_was_expected_stands_beside_what_was_found() {
+    fails(
+        r#"
+        given = ["+0d phone acquires film"]
+        when = "+1d tablet acquires film"
+        then = { accepted = true, ends_at = "+31d" }
+        "#,
+        expect![
+            "! answer | accepted | refused by `devices` (cap_reached), limit 1, used 1, frees 2026-04-02T11:59:59.999Z (+32d-1ms)"
+        ],
+    );
+    fails(
+        r#"
+        when = "+1d tablet acquires film"
+        then = { refused = ["devices"] }
+        "#,
+        expect!["! answer | refused by `devices` | accepted"],
+    );
+    fails(
+        r#"
+        when = "+1d tablet acquires film"
+        then = { accepted = true, how = "renewed", ends_at = "+30d", clock = "finish", left = { devices = 1, titels = 2 }, warns = ["titles"], held = ["film"] }
+        "#,
+        expect![[r#"
+              answer | accepted | accepted
+            ! how | renewed | acquired
+            ! ends_at | 2026-03-31T12:00:00.000Z (+30d) | 2026-04-01T12:00:00.000Z (+31d)
+            ! clock | finish | start
+            ! left of `devices` | 1 | 0
+            ! left of `titels` | 2 | not asked
+            ! warns | titles | devices
+            ! held | film | none"#]],
+    );
+    fails(
+        r#"
+        given = ["+0d phone acquires film", "+1d phone releases film", "+1d phone acquires film"]
+        when = "+2d tablet acquires film with territory=US plan=free"
+        then = { refused = ["plans", { rule = "devices", used = 2 }, "titles"], retry_at = "+1d", remedies = 3 }
+        "#,
+        expect![[r#"
+              answer | refused | refused
+              refused by (1) | `plans` | `plans` (plan_not_allowed), frees never
+            ! refused by (2) | `devices`, used 2 | `devices` (cap_reached), limit 1, used 1, frees 2026-04-03T11:59:59.999Z (+33d-1ms)
+            ! refused by (3) | `titles` | -
+            ! retry_at | 2026-03-02T12:00:00.000Z (+1d) | never
+            ! remedies | 3 | 0"#]],
+    );
+}
+
+#[test]
+fn what_cannot_have_happened_is_named() {
+    fails(
+        r#"
+        given = ["+0d phone acquires film", "+1d tablet acquires film"]
+        when = "+2d phone acquires film"
+        then = "accepted"
+        "#,
+        expect![
+            "line 9: `+1d tablet acquires film`: cannot be given: it is refused by `devices` (cap_reached), limit 1, used 1, frees 2026-04-02T11:59:59.999Z (+32d-1ms)"
+        ],
+    );
+    fails(
+        r#"
+        given = ["+3d phone acquires film", "+1d phone plays film"]
+        when = "+2d phone acquires film"
+        then = "accepted"
+        "#,
+        expect!["line 9: `+1d phone plays film` happened before what is told above it"],
+    );
+    fails(
+        r#"
+        given = ["+3d phone plays film"]
+        when = "+4d phone acquires film"
+        then = "accepted"
+        "#,
+        expect!["line 9: `+3d phone plays film`: there is no such copy"],
+    );
+    fails(
+        r#"
+        when = "+4d member has plan=premium"
+        then = "accepted"
+        "#,
+        expect!["line 9: `+4d member has plan=premium` asks for nothing"],
+    );
+}
+
+#[test]
+fn what_is_not_understood_is_named_with_line_and_remedy() {
+    wrong(
+        "",
+        expect![[r#"
+        a.scenario.toml, line 1: `format` is missing; write `format = 1` at the top
+        a.scenario.toml, line 1: `scenario` is missing; begin each with `[[scenario]]`"#]],
+    );
+    wrong(
+        "format = 2",
+        expect![
+            "a.scenario.toml, line 1, field `format`: `2` is not a format of scenarios; write `format = 1`"
+        ],
+    );
+    expect_file!["tests/mistakes.txt"].assert_eq(
+        &parse(&[("a.scenario.toml", include_str!("tests/mistakes.scenario.toml"))])
+            .unwrap_err()
+            .to_string(),
+    );
+}
+
+#[test]
+fn times_are_told_from_the_start() {
+    for (text, ms) in [("+0d", 0), ("+1d-1ms", 86_399_999), ("-1h+30m", -1_800_000)] {
+        assert_eq!(text.parse(), Ok(Moment::AfterMs(ms)), "{text}");
+    }
+    let at = "2026-03-01T12:00:00Z";
+    assert_eq!(at.parse(), Ok(Moment::At(at.parse().unwrap())));
+    for text in ["", "+", "30d", "+30", "+1d+", "+1d1h", "+1d--1h", "+9223372036854775807d"] {
+        assert_eq!(text.parse::<Moment>(), Err(InvalidMoment), "{text}");
+    }
+}
+
+/// The guide's scenarios pass under the guide's smallest policy.
+#[test]
+fn the_guide_is_true() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let block = |fence: &str| guide.split(fence).nth(1).unwrap().split("```").next().unwrap();
+    let policy = policy::parse(&[(MAIN_FILE, block("```toml\n"))]).unwrap().policy;
+    let scenarios = parse(&[("guide", block("```toml scenario\n"))]).unwrap();
+    assert!(scenarios.len() > 1);
+    for scenario in scenarios {
+        assert_eq!(run(&scenario, &policy), Outcome::Passed, "{}", scenario.name);
+    }
+}
