@@ -333,6 +333,65 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/operator/replays": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Asks recorded history again under a draft policy, following the consequences. Records nothing;
+         *     one replay runs at a time (another is 409 `replay_running`), beside the requests of members. Come
+         *     back to the `Location` for it.
+         */
+        readonly post: operations["begin"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/operator/replays/{replay}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** How far a replay is, and its report once it is done. */
+        readonly get: operations["look"];
+        readonly put?: never;
+        readonly post?: never;
+        /** Stops a replay that is running. Stopping twice does no harm. */
+        readonly delete: operations["stop"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/operator/replays/{replay}/differences": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Everything that a finished replay found different, as CSV with one line for each request: the
+         *     first 100,000.
+         */
+        readonly get: operations["differences"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/service/members/{member}/commands": {
         readonly parameters: {
             readonly query?: never;
@@ -600,6 +659,33 @@ export interface components {
         };
         readonly DevicesAnswer: {
             readonly devices: readonly components["schemas"]["Device"][];
+        };
+        readonly Difference: {
+            /** @description What the commands of the request ask for. */
+            readonly asked_for: readonly string[];
+            readonly at: components["schemas"]["Instant"];
+            readonly member: components["schemas"]["Id"];
+            readonly titles: readonly components["schemas"]["Id"][];
+            readonly was: components["schemas"]["Verdict"];
+            readonly would_be: components["schemas"]["Verdict"];
+        };
+        readonly Differing: {
+            readonly examples: readonly components["schemas"]["Difference"][];
+            /** Format: int64 */
+            readonly members: number;
+            readonly most_partners: readonly components["schemas"]["PartnerRequests"][];
+            readonly most_titles: readonly components["schemas"]["TitleRequests"][];
+            /** Format: int64 */
+            readonly partners: number;
+            /** @description What refuses them: the draft, or, where the draft accepts, what refused then. */
+            readonly reasons: readonly components["schemas"]["ReasonRequests"][];
+            /** Format: int64 */
+            readonly requests: number;
+            /**
+             * Format: int64
+             * @description How many different titles, and the hundred with the most requests.
+             */
+            readonly titles: number;
         };
         readonly DownloadsAnswer: {
             readonly at: components["schemas"]["Instant"];
@@ -893,6 +979,11 @@ export interface components {
             /** @enum {string} */
             readonly do: "check_in";
         });
+        readonly PartnerRequests: {
+            readonly partner: components["schemas"]["Id"];
+            /** Format: int64 */
+            readonly requests: number;
+        };
         readonly Play: {
             /** @description By the device's own clock. */
             readonly device_at: components["schemas"]["Instant"];
@@ -939,6 +1030,14 @@ export interface components {
         readonly Readiness: {
             readonly checks: readonly components["schemas"]["Check"][];
             readonly ready: boolean;
+        };
+        readonly Reason: {
+            readonly code: string;
+            readonly rule?: components["schemas"]["Id"] | null;
+        };
+        readonly ReasonRequests: components["schemas"]["Reason"] & {
+            /** Format: int64 */
+            readonly requests: number;
         };
         /** @description A business "no", with everything that stands in the way. */
         readonly Refusal: {
@@ -995,6 +1094,32 @@ export interface components {
             /** Format: int32 */
             readonly used: number;
         };
+        readonly ReplayAnswer: {
+            /** Format: int64 */
+            readonly events: number;
+            /** @description Why it failed. */
+            readonly failure?: string | null;
+            readonly id: string;
+            /**
+             * Format: int64
+             * @description Looked at so far.
+             */
+            readonly members: number;
+            readonly report?: components["schemas"]["WhatIfReport"] | null;
+            readonly state: components["schemas"]["ReplayState"];
+        };
+        readonly ReplayRequest: {
+            /** @description The draft: the files of its directory by their names, `policy.toml` among them. */
+            readonly draft: {
+                readonly [key: string]: string;
+            };
+            readonly partner?: components["schemas"]["Id"] | null;
+            /** @description Requests from then on are asked again. */
+            readonly since: components["schemas"]["Instant"];
+            readonly until?: components["schemas"]["Instant"] | null;
+        };
+        /** @enum {string} */
+        readonly ReplayState: "running" | "done" | "stopped" | "failed";
         /** @description What the device saw during playback. */
         readonly SessionEvent: {
             /**
@@ -1146,11 +1271,27 @@ export interface components {
             readonly series?: components["schemas"]["Id"] | null;
             readonly tags?: readonly components["schemas"]["Id"][];
         };
+        readonly TitleRequests: {
+            /** Format: int64 */
+            readonly requests: number;
+            readonly title: components["schemas"]["Id"];
+        };
         readonly Updated: {
             /** @description When the current term began. */
             readonly license: components["schemas"]["Instant"];
             /** @description When the status last changed. */
             readonly status: components["schemas"]["Instant"];
+        };
+        readonly Verdict: {
+            /** @enum {string} */
+            readonly answer: "accepted";
+        } | {
+            /** @enum {string} */
+            readonly answer: "refused";
+            readonly reasons: readonly components["schemas"]["Reason"][];
+        } | {
+            /** @enum {string} */
+            readonly answer: "moot";
         };
         readonly ViewedEvent: {
             /**
@@ -1188,6 +1329,39 @@ export interface components {
              * @description Ask again with `after` set to this, when it is there.
              */
             readonly next?: number | null;
+        };
+        readonly WhatIfReport: {
+            /** @description Refused, and would be accepted. */
+            readonly accepted_instead: components["schemas"]["Differing"];
+            /** @description The version of the draft. */
+            readonly draft: components["schemas"]["Id"];
+            /** Format: int64 */
+            readonly events: number;
+            /** @description What the report cannot say. */
+            readonly history_cannot_know: readonly string[];
+            /**
+             * Format: int64
+             * @description All that were looked at.
+             */
+            readonly members: number;
+            /** @description Would not have been asked, for want of the license they are about. */
+            readonly moot: components["schemas"]["Differing"];
+            /** @description Accepted both times, with other clocks. */
+            readonly other_terms: components["schemas"]["Differing"];
+            readonly partner?: components["schemas"]["Id"] | null;
+            /** @description Accepted, and would be refused. */
+            readonly refused_instead: components["schemas"]["Differing"];
+            /** @description Refused both times, for other reasons. */
+            readonly refused_otherwise: components["schemas"]["Differing"];
+            /**
+             * Format: int64
+             * @description Requests that a policy decides, asked again of the draft.
+             */
+            readonly requests: number;
+            readonly since: components["schemas"]["Instant"];
+            /** @description Whether everything would have been answered as it was. */
+            readonly unchanged: boolean;
+            readonly until: components["schemas"]["Instant"];
         };
         /** @description The half-open stretch of time that was counted. */
         readonly Window: {
@@ -1862,6 +2036,151 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["ViewingAnswer"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly begin: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ReplayRequest"];
+            };
+        };
+        readonly responses: {
+            readonly 202: {
+                headers: {
+                    readonly Location?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ReplayAnswer"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly look: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description As it was answered when the replay was asked for. */
+                readonly replay: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ReplayAnswer"];
+                };
+            };
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly stop: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description As it was answered when the replay was asked for. */
+                readonly replay: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly differences: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description As it was answered when the replay was asked for. */
+                readonly replay: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "text/csv": string;
+                };
+            };
+            /** @description No such replay, or it is not done */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             readonly "4XX": {
