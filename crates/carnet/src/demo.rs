@@ -21,10 +21,17 @@ use crate::plan::{CatalogueSource, Plan, PolicySource, clear_key};
 /// `iss` of the demo's leases. Not an address: a browser keeps its downloads when the port changes.
 const ISSUER: &str = "urn:carnet:demo";
 
-/// The catalogue and the policy.
+/// The catalogue.
 #[derive(RustEmbed)]
 #[folder = "../../demo/"]
 struct Samples;
+
+/// One of the examples of policies.
+#[derive(RustEmbed)]
+#[folder = "../../policies/examples/demo/"]
+#[include = "*.toml"]
+#[exclude = "*.scenario.toml"]
+struct SamplePolicy;
 
 /// The sample films, and their plain content keys, which are nobody's secret.
 #[derive(RustEmbed)]
@@ -56,11 +63,11 @@ pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
         listen: typed.listen,
         policy: match typed.policy {
             Some(directory) => PolicySource::Directory(directory),
-            None => PolicySource::BuiltIn(sample_policy()),
+            None => PolicySource::BuiltIn(sample_policy()?),
         },
         catalogue: match typed.catalogue {
             Some(file) => CatalogueSource::File(file),
-            None => CatalogueSource::BuiltIn(sample("catalogue.jsonl")?.into_bytes().into()),
+            None => CatalogueSource::BuiltIn(sample_catalogue()?.into()),
         },
         delivery: Delivery::new(None, vec![clear_key()])?,
         signing_keys,
@@ -88,18 +95,17 @@ Everything is kept in `{}`; remove it to start anew. Stop with Ctrl-C.
     );
 }
 
-fn sample(name: &str) -> anyhow::Result<String> {
-    let file = Samples::get(name).with_context(|| format!("the sample `{name}` is missing"))?;
-    String::from_utf8(file.data.into_owned()).with_context(|| format!("the sample `{name}`"))
+fn sample_catalogue() -> anyhow::Result<Vec<u8>> {
+    let file = Samples::get("catalogue.jsonl").context("the sample catalogue is missing")?;
+    Ok(file.data.into_owned())
 }
 
-fn sample_policy() -> Vec<(String, String)> {
-    Samples::iter()
-        .filter_map(|path| {
-            let name = path.strip_prefix("policy/")?.to_owned();
-            Some((name, sample(&path).ok()?))
-        })
-        .collect()
+fn sample_policy() -> anyhow::Result<Vec<(String, String)>> {
+    let text = |name: std::borrow::Cow<'_, str>| {
+        let file = SamplePolicy::get(&name).context("the sample policy is missing")?;
+        Ok((name.into_owned(), String::from_utf8(file.data.into_owned())?))
+    };
+    SamplePolicy::iter().map(text).collect()
 }
 
 /// Sealed anew at each start, because another release may bring other films.
