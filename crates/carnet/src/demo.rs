@@ -22,10 +22,17 @@ use crate::plan::{CatalogueSource, Plan, PolicySource, check_media, clear_key};
 /// `iss` of the demo's leases. Not an address: a browser keeps its downloads when the port changes.
 const ISSUER: &str = "urn:carnet:demo";
 
-/// The catalogue, the policy, and the plain content keys of the films, which are nobody's secret.
+/// The catalogue, and the plain content keys of the films, which are nobody's secret.
 #[derive(RustEmbed)]
 #[folder = "../../demo/"]
 struct Samples;
+
+/// One of the examples of policies.
+#[derive(RustEmbed)]
+#[folder = "../../policies/examples/demo/"]
+#[include = "*.toml"]
+#[exclude = "*.scenario.toml"]
+struct SamplePolicy;
 
 /// The sample films. Everything here is served.
 #[derive(RustEmbed)]
@@ -59,7 +66,7 @@ pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
         listen: typed.listen,
         policy: match typed.policy {
             Some(directory) => PolicySource::Directory(directory),
-            None => PolicySource::BuiltIn(sample_policy()),
+            None => PolicySource::BuiltIn(sample_policy()?),
         },
         catalogue: match typed.catalogue {
             Some(file) => CatalogueSource::File(file),
@@ -97,13 +104,12 @@ fn sample(name: &str) -> anyhow::Result<String> {
     String::from_utf8(file.data.into_owned()).with_context(|| format!("the sample `{name}`"))
 }
 
-fn sample_policy() -> Vec<(String, String)> {
-    Samples::iter()
-        .filter_map(|path| {
-            let name = path.strip_prefix("policy/")?.to_owned();
-            Some((name, sample(&path).ok()?))
-        })
-        .collect()
+fn sample_policy() -> anyhow::Result<Vec<(String, String)>> {
+    let text = |name: std::borrow::Cow<'_, str>| {
+        let file = SamplePolicy::get(&name).context("the sample policy is missing")?;
+        Ok((name.into_owned(), String::from_utf8(file.data.into_owned())?))
+    };
+    SamplePolicy::iter().map(text).collect()
 }
 
 /// Sealed anew at each start, because another release may bring other films.

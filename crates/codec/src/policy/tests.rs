@@ -75,7 +75,7 @@ fn what_is_written_is_what_is_meant() {
 
 #[test]
 fn the_demo_policy_loads() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/policy");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/examples/demo");
     let policy = load_dir(&folder).unwrap_or_else(|errors| panic!("{errors}")).policy;
     assert_eq!(policy.name, "demo");
 }

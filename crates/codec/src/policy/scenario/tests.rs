@@ -251,11 +251,9 @@ fn what_is_not_understood_is_named_with_line_and_remedy() {
             "a.scenario.toml, line 1, field `format`: `2` is not a format of scenarios; write `format = 1`"
         ],
     );
-    expect_file!["tests/mistakes.txt"].assert_eq(
-        &parse(&[("a.scenario.toml", include_str!("tests/mistakes.scenario.toml"))])
-            .unwrap_err()
-            .to_string(),
-    );
+    let mistakes = parse(&[("a.scenario.toml", include_str!("tests/mistakes.scenario.toml"))]);
+    let told = format!("{}\n", mistakes.unwrap_err());
+    expect_file!["tests/mistakes.txt"].assert_eq(&told);
 }
 
 #[test]
@@ -282,4 +280,27 @@ fn the_guide_is_true() {
     for scenario in scenarios {
         assert_eq!(run(&scenario, &policy), Outcome::Passed, "{}", scenario.name);
     }
+}
+
+/// Every example is a policy that answers as its scenarios say.
+#[test]
+fn the_examples_pass() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/examples");
+    let mut failed = Vec::new();
+    let mut tried = 0;
+    for example in std::fs::read_dir(examples).unwrap() {
+        let example = example.unwrap().path();
+        let policy = policy::load_dir(&example).unwrap_or_else(|e| panic!("{example:?}: {e}"));
+        let scenarios = load_dir(&example).unwrap_or_else(|e| panic!("{example:?}: {e}"));
+        assert!(!scenarios.is_empty(), "{example:?} has no scenarios");
+        for scenario in scenarios {
+            tried += 1;
+            match run(&scenario, &policy.policy) {
+                Outcome::Passed => {}
+                outcome => failed.push(format!("{example:?}: {}: {outcome:#?}", scenario.name)),
+            }
+        }
+    }
+    assert!(tried >= 100, "{tried}");
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
