@@ -207,17 +207,35 @@ fn license(n: u64) -> LicenseId {
     id(&format!("01JD8Z6Q4Y7N-{n:013}"))
 }
 
-/// So many events of a year in which titles are acquired, played, renewed and released; and a
-/// request for one more.
+/// So many events of a year in which titles are acquired, played, renewed and released.
+///
+/// # Errors
+/// When the policy refuses any of it.
+pub fn recorded(events: u64, policy: &Policy) -> Result<Vec<Event>> {
+    let mut recorded = vec![register()];
+    live(events, policy, |event| recorded.push(event.clone()))?;
+    Ok(recorded)
+}
+
+/// The member after [`recorded`], and a request for one more.
 ///
 /// # Errors
 /// When the policy refuses any of it.
 pub fn history(events: u64, policy: &Policy) -> Result<(Member, Request)> {
+    let member = live(events, policy, |_| ())?;
+    let at = BEGAN_AT + Duration::from_millis(apart(events).as_millis() * events.cast_signed());
+    Ok((member, acquire_at(at, events, events % 200)))
+}
+
+fn apart(events: u64) -> Duration {
+    Duration::from_millis(Duration::days(360).as_millis() / events.cast_signed())
+}
+
+fn live(events: u64, policy: &Policy, mut each: impl FnMut(&Event)) -> Result<Member> {
     let mut member = evolve(Member::default(), &register());
-    let apart = Duration::from_millis(Duration::days(360).as_millis() / events.cast_signed());
     let mut at = BEGAN_AT;
     for n in 1..events {
-        at = at + apart;
+        at = at + apart(events);
         let round = n / 5 * 5;
         let command = match n % 5 {
             0 | 1 => None,
@@ -242,9 +260,10 @@ pub fn history(events: u64, policy: &Policy) -> Result<(Member, Request)> {
         if matches!(event.body, EventBody::Refused(_)) {
             bail!("refused: {event:?}");
         }
+        each(event);
         member = evolve(member, event);
     }
-    Ok((member, acquire_at(at + apart, events, events % 200)))
+    Ok(member)
 }
 
 fn play(n: u64, license: LicenseId, at: Timestamp) -> Command {

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use domain::Timestamp;
 use domain::member::what_if::Reason;
 use engine::what_if::{self, Differing, Go, Kind, Progress, Report, WhatIf};
-use store_embedded::{EmbeddedStore, Options};
+use store_embedded::{EmbeddedStore, OpenError, Options};
 
 use super::load;
 use crate::arguments::Replay;
@@ -23,8 +23,16 @@ pub(crate) fn replay(typed: &Replay) -> anyhow::Result<()> {
     let draft = load(&typed.draft)?.policy;
     // Opening would make a store where there is none, and find nothing in it.
     anyhow::ensure!(typed.store.is_dir(), "`{}` is not a directory", typed.store.display());
-    let store = EmbeddedStore::open(&typed.store, &Options::default())
-        .with_context(|| format!("the store `{}` was not opened", typed.store.display()))?;
+    let store = EmbeddedStore::open(&typed.store, &Options::default()).map_err(|error| {
+        let is_open_elsewhere = matches!(error, OpenError::Locked(_));
+        let error = anyhow::Error::from(error)
+            .context(format!("the store `{}` was not opened", typed.store.display()));
+        if is_open_elsewhere {
+            error.context("ask the running service instead: `POST /v1/operator/replays`")
+        } else {
+            error
+        }
+    })?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let what_if = WhatIf {
         draft: Arc::new(draft),

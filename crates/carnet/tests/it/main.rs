@@ -14,5 +14,6 @@ mod messages;
 mod policy;
 mod process;
 mod reload;
+mod replay;
 mod shutdown;
 mod world;
