@@ -187,7 +187,7 @@ impl Past<'_> {
                 ) = (command, outcome)
                     && asked != held
                 {
-                    self.renamed.insert(asked.clone(), held.clone());
+                    self.rename(asked, held);
                 }
             }
         }
@@ -332,17 +332,20 @@ impl Past<'_> {
         self.made += 1;
         let id = LicenseId::new(&format!("{instead_of}~{}", self.made));
         let id = id.unwrap_or_else(|_| instead_of.clone());
-        self.renamed.insert(instead_of.clone(), id.clone());
+        self.rename(instead_of, &id);
         id
     }
 
     fn instead_of<'b>(&'b self, license: &'b LicenseId) -> &'b LicenseId {
-        let mut license = license;
-        // Each was renamed to a newer one.
-        while let Some(other) = self.renamed.get(license) {
-            license = other;
+        self.renamed.get(license).unwrap_or(license)
+    }
+
+    /// From now on `held` stands for what there really was.
+    fn rename(&mut self, license: &LicenseId, held: &LicenseId) {
+        for (_, stands) in self.renamed.iter_mut().filter(|(_, stands)| *stands == license) {
+            stands.clone_from(held);
         }
-        license
+        self.renamed.insert(license.clone(), held.clone());
     }
 
     /// As the device would have sent it; `None` when it is about a license that would not be there.
