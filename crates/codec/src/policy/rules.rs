@@ -16,7 +16,7 @@ use domain::{
 use super::absent::{AbsentFact, needs};
 use super::cap::cap;
 use super::read::{Fields, File, Node, told};
-use super::{MAIN_FILE, PolicyErrors};
+use super::{MAIN_FILE, PolicyError, PolicyErrors};
 
 /// The format of policy files that this program reads.
 const FORMAT: u32 = 1;
@@ -42,7 +42,10 @@ pub(super) fn policy(
         let missing = File { name, text: "", errors: &errors };
         missing.note(None, "", "is missing; it holds the rules for all titles".to_owned());
     }
-    let found = errors.take();
+    let mut found = errors.take();
+    found.extend(draft.partners.contradictions(&draft.default, "partners"));
+    found.extend(draft.series.contradictions(&draft.default, "series"));
+    found.extend(draft.titles.contradictions(&draft.default, "titles"));
     match draft.header {
         Some(Header { name, effective_from }) if found.is_empty() => {
             let policy = Policy {
@@ -170,7 +173,7 @@ fn header(root: &mut Fields<'_>) -> Option<Header> {
     Some(Header { name: name?, effective_from: effective_from? })
 }
 
-impl<K: Ord> Levels<K> {
+impl<K: Ord + std::fmt::Display> Levels<K> {
     fn read(
         &mut self,
         node: Option<Node<'_>>,
@@ -205,6 +208,29 @@ impl<K: Ord> Levels<K> {
                 self.0.insert(key, (node.place(), rules));
             }
         }
+    }
+
+    /// Terms that say nothing wrong by themselves, and leave no instant to play beside those for
+    /// all titles.
+    fn contradictions(&self, default: &Rules, what: &str) -> Vec<PolicyError> {
+        let contradiction = |(key, ((file, line), rules)): (&K, &(Place, Rules))| {
+            let (own, all) = (&rules.terms, &default.terms);
+            let from = own.not_before.or(all.not_before)?;
+            let end = own.hard_end.or(all.hard_end)?;
+            let both_own = own.not_before.is_some() && own.hard_end.is_some();
+            let either_own = own.not_before.is_some() || own.hard_end.is_some();
+            let found = end <= from && either_own && !both_own;
+            found.then(|| PolicyError {
+                file: file.clone(),
+                line: Some(*line),
+                field: format!("{what}.{key}.terms"),
+                message: format!(
+                    "together with the terms for all titles, `not_before` ({from}) leaves no play \
+                     before `hard_end` ({end}); set both here"
+                ),
+            })
+        };
+        self.0.iter().filter_map(contradiction).collect()
     }
 
     fn rules(self) -> BTreeMap<K, Rules> {

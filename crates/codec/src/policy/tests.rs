@@ -876,3 +876,23 @@ fn what_a_changed_membership_does() {
         ],
     );
 }
+
+#[test]
+fn terms_that_contradict_those_for_all_titles() {
+    wrong(
+        r#"
+        [terms]
+        not_before = 2026-06-01T00:00:00Z
+        [partners.aurora.terms]
+        hard_end = 2026-03-01T00:00:00Z
+        [titles.film.terms]
+        hard_end = 2026-03-01T00:00:00Z
+        not_before = 2026-01-01T00:00:00Z
+        [series.saga.terms]
+        hard_end = 2026-09-01T00:00:00Z
+        "#,
+        expect![
+            "policy.toml, line 7, field `partners.aurora.terms`: together with the terms for all titles, `not_before` (2026-06-01T00:00:00.000Z) leaves no play before `hard_end` (2026-03-01T00:00:00.000Z); set both here"
+        ],
+    );
+}

@@ -60,8 +60,10 @@ impl<'a> Desk<'a> {
 
     /// What the term begins with that acquiring now promises.
     pub(super) fn first_term(&self, title: &TitleId, terms: &TermsPatch) -> Beginning {
-        let first_play = self.member.first_plays.get(title).copied();
-        let begun_at = first_play.filter(|_| terms.anchor() == Some(FinishAnchor::Title));
+        let begun_at = match terms.anchor() {
+            Some(FinishAnchor::Title) => self.member.first_plays.get(title).copied(),
+            _ => None,
+        };
         Beginning { number: 1, at: self.at, from: self.at, begun_at }
     }
 
