@@ -93,7 +93,7 @@ pub(crate) fn title_facts(
         partner: title.partner.clone(),
         series: title.series.clone(),
         tags: title.tags.as_slice().into(),
-        maturity_rating: None,
+        maturity_rating: title.maturity_rating,
         downloadable: title.downloadable,
         offered: true,
         available_from: None,

@@ -471,6 +471,8 @@ export interface components {
         };
         /** @description A command that was refused. */
         readonly Asked: {
+            /** @description A renewal that nobody asked for. */
+            readonly automatic?: boolean;
             readonly device?: components["schemas"]["Id"] | null;
             readonly do: string;
             readonly license?: components["schemas"]["Id"] | null;
@@ -580,6 +582,8 @@ export interface components {
             readonly title: components["schemas"]["Id"];
             readonly title_facts?: components["schemas"]["TitleFacts"] | null;
         } | {
+            /** @description The app renews by itself: nobody asked. */
+            readonly automatic?: boolean;
             readonly device: components["schemas"]["Id"];
             /** @enum {string} */
             readonly do: "renew";
@@ -745,6 +749,8 @@ export interface components {
             /** @enum {string} */
             readonly type: "reissued";
         } | {
+            /** @description Nobody asked: the app renewed by itself. */
+            readonly automatic: boolean;
             readonly caps: readonly components["schemas"]["Id"][];
             readonly facts: components["schemas"]["Facts"];
             readonly license: components["schemas"]["Id"];
@@ -940,6 +946,16 @@ export interface components {
         /** @description What is known of the member and of who asks. A fact that is absent is absent. */
         readonly MemberFacts: {
             /** @default null */
+            readonly account: components["schemas"]["Id"] | null;
+            /**
+             * Format: int32
+             * @description The highest maturity rating that the profile may see.
+             * @default null
+             */
+            readonly maturity_limit: number | null;
+            /** @default null */
+            readonly member_since: components["schemas"]["Instant"] | null;
+            /** @default null */
             readonly plan: components["schemas"]["Id"] | null;
             /** @default null */
             readonly profile: components["schemas"]["Id"] | null;
@@ -1078,6 +1094,8 @@ export interface components {
             readonly device: components["schemas"]["Id"];
         };
         readonly RenewBody: {
+            /** @description The app renews by itself: nobody asked. The policy may allow that less often. */
+            readonly automatic?: boolean;
             readonly challenge?: components["schemas"]["Challenge"] | null;
             readonly device: components["schemas"]["Id"];
             /**
@@ -1186,6 +1204,7 @@ export interface components {
         };
         /** @description What was promised for one term. */
         readonly Term: {
+            readonly begun_at?: components["schemas"]["Instant"] | null;
             /** Format: int64 */
             readonly check_in_within_ms?: number | null;
             /** Format: int64 */
@@ -1265,6 +1284,11 @@ export interface components {
             readonly available_from?: components["schemas"]["Instant"] | null;
             readonly available_until?: components["schemas"]["Instant"] | null;
             readonly downloadable: boolean;
+            /**
+             * Format: int32
+             * @description On the scale of the profiles' limits: an age, for instance.
+             */
+            readonly maturity_rating?: number | null;
             /** @description Whether the title is offered at all in the territory of the request. */
             readonly offered?: boolean;
             readonly partner: components["schemas"]["Id"];

@@ -49,6 +49,9 @@ pub(crate) struct RenewBody {
     device: Device,
     /// The term that the device holds; when a newer one exists, that one is given again.
     term: u32,
+    /// The app renews by itself: nobody asked. The policy may allow that less often.
+    #[serde(default)]
+    automatic: bool,
     challenge: Option<Challenge>,
 }
 
@@ -139,7 +142,7 @@ pub(crate) async fn renew(
         license: license.0,
         term: body.term,
         title_facts: facts,
-        automatic: false,
+        automatic: body.automatic,
     };
     let accepted =
         ledger::decide(&state, &caller.member, caller.facts(), Some(key), vec![renew]).await?;

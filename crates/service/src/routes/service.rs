@@ -98,7 +98,7 @@ impl Reading<'_> {
                 title: title.0,
                 license: self.state.ids.license(),
             },
-            AskedCommand::Renew { device, license, term, title_facts } => {
+            AskedCommand::Renew { device, license, term, automatic, title_facts } => {
                 let title = self.member.license(&license.0).map(|license| &license.title);
                 let given = title_facts.map(Into::into);
                 let title_facts = given.or_else(|| title.and_then(|id| self.title_facts(id)));
@@ -107,7 +107,7 @@ impl Reading<'_> {
                     license: license.0,
                     term,
                     title_facts,
-                    automatic: false,
+                    automatic,
                 }
             }
             AskedCommand::Release { license, device } => {

@@ -25,6 +25,7 @@ fn a_retry_gets_the_same_decision_across_a_restart() {
         member: "ana".to_owned(),
         plan: "standard".to_owned(),
         territory: "DE".to_owned(),
+        claims: json!({}),
         device: "phone".to_owned(),
         class: "phone".to_owned(),
         key,

@@ -110,6 +110,20 @@ fn title_facts_of_the_caller_stand_for_the_catalogues() {
     assert_eq!(renewed.json["outcomes"][0]["do"], "renew");
     assert!(claims(&renewed.json["outcomes"][0]["lease"]).get("hard_end").is_none());
 
+    let rated = json!({ "partner": "p", "downloadable": true, "maturity_rating": 18 });
+    let thriller =
+        json!([{ "do": "acquire", "device": "phone", "title": "thriller", "title_facts": rated }]);
+    let child = json!({ "plan": "standard", "territory": "DE", "maturity_limit": 17 });
+    let refused = send(&world, "child", &child, &thriller);
+    assert_eq!(refused.findings(), ["maturity_not_allowed"]);
+    let since = "2023-11-14T22:13:20.000Z";
+    let adult = json!({
+        "plan": "standard", "territory": "DE", "maturity_limit": 18, "account": "owner", "member_since": since,
+    });
+    assert_eq!(send(&world, "adult", &adult, &thriller).status, 200);
+    let told = &world.timeline("ana").pop().unwrap()["facts"];
+    assert_eq!((&told["account"], &told["member_since"]), (&json!("owner"), &json!(since)));
+
     let off = json!({ "partner": "p", "downloadable": true, "offered": false });
     let refused = send(&world, "e", &facts, &json!([acquire(&off)]));
     assert_eq!(refused.findings(), ["title_not_offered"]);

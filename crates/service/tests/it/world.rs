@@ -90,10 +90,27 @@ territories = ["DE"]
 
 [titles.over.terms]
 hard_end = 2026-02-01T00:00:00Z
+
+[titles.often.terms]
+renewals_max = 9
+renew_before_end = "30d"
+auto_renew_every = "7d"
+
+[[titles.vault.gates]]
+id = "strong-devices"
+security_levels = ["L1"]
+
+[[titles.family.gates]]
+id = "owners-only"
+accounts = ["owner"]
+
+[[titles.thriller.gates]]
+id = "grown-ups"
+maturity = true
 "#;
 
 /// Id, partner, downloadable, availability.
-const TITLES: [(&str, &str, bool, &str); 12] = [
+const TITLES: [(&str, &str, bool, &str); 16] = [
     ("film", "aurora", true, r#"[{"territories":["*"]}]"#),
     ("film-2", "aurora", true, r#"[{"territories":["*"]}]"#),
     ("film-3", "aurora", true, r#"[{"territories":["*"]}]"#),
@@ -106,6 +123,10 @@ const TITLES: [(&str, &str, bool, &str); 12] = [
     ("borders", "borders", true, r#"[{"territories":["*"]}]"#),
     ("over", "aurora", true, r#"[{"territories":["*"]}]"#),
     ("keyless", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("often", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("vault", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("family", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("thriller", "aurora", true, r#"[{"territories":["*"]}]"#),
 ];
 
 pub(crate) const VIDEO_KID: &str = "00112233445566778899aabbccddeeff";
@@ -311,6 +332,10 @@ impl World {
                 device: Some(ClaimPath::new("device")),
                 plan: Some(ClaimPath::new("plan")),
                 territory: Some(ClaimPath::new("territory")),
+                security_level: Some(ClaimPath::new("level")),
+                account: Some(ClaimPath::new("account")),
+                maturity_limit: Some(ClaimPath::new("age")),
+                member_since: Some(ClaimPath::new("since")),
                 roles: Some(ClaimPath::new("carnet_role")),
                 ..ClaimMapping::default()
             },
@@ -394,6 +419,7 @@ impl World {
             member: member.to_owned(),
             plan: plan.to_owned(),
             territory: "DE".to_owned(),
+            claims: json!({}),
             device: device.to_owned(),
             class: "phone".to_owned(),
             key: DeviceKey::new(),
@@ -453,10 +479,11 @@ fn content_keys(directory: &Path) -> ContentKeys {
 fn catalogue() -> Catalogue {
     let line = |(id, partner, downloadable, availability): &(&str, &str, bool, &str)| {
         let kid = if *id == "keyless" { KEYLESS_KID } else { VIDEO_KID };
+        let maturity_rating = (*id == "thriller").then_some(16);
         json!({
             "id": id, "partner": partner, "downloadable": downloadable,
             "availability": serde_json::from_str::<Value>(availability).unwrap(),
-            "name": format!("The {id}"), "runtime_seconds": 30,
+            "name": format!("The {id}"), "runtime_seconds": 30, "maturity_rating": maturity_rating,
             "images": { "poster": { "url": "/media/poster.png", "width": 2, "height": 3 } },
             "manifests": { "dash": "/media/manifest.mpd", "hls": "/media/master.m3u8" },
             "key_ids": { "video": kid },
@@ -620,6 +647,8 @@ pub(crate) struct Client<'w> {
     pub(crate) member: String,
     pub(crate) plan: String,
     pub(crate) territory: String,
+    /// What else the identity provider says.
+    pub(crate) claims: Value,
     pub(crate) device: String,
     pub(crate) class: String,
     pub(crate) key: DeviceKey,
@@ -627,8 +656,11 @@ pub(crate) struct Client<'w> {
 
 impl<'w> Client<'w> {
     pub(crate) fn token(&self) -> String {
-        let Self { member, plan, territory, .. } = self;
-        self.world.token(json!({ "sub": member, "plan": plan, "territory": territory }))
+        let mut claims = self.claims.clone();
+        claims["sub"] = json!(self.member);
+        claims["plan"] = json!(self.plan);
+        claims["territory"] = json!(self.territory);
+        self.world.token(claims)
     }
 
     /// With token and proof.
@@ -673,6 +705,11 @@ impl<'w> Client<'w> {
 
     pub(crate) fn renew(&self, license: &str, term: u32, key: &str) -> Answer {
         let body = json!({ "device": self.device, "term": term });
+        self.call("POST", &format!("/v1/licenses/{license}/renew")).key(key).json(&body).send()
+    }
+
+    pub(crate) fn renew_automatically(&self, license: &str, term: u32, key: &str) -> Answer {
+        let body = json!({ "device": self.device, "term": term, "automatic": true });
         self.call("POST", &format!("/v1/licenses/{license}/renew")).key(key).json(&body).send()
     }
 
