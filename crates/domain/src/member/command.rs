@@ -157,6 +157,13 @@ impl Command {
             Self::CheckIn { .. } => "check_in",
             Self::RecordPlays { .. } => "record_plays",
             Self::DrmFailed { .. } => "drm_failed",
+            Self::ChangeMember => "change_member",
+            Self::LapseMembership => "lapse_membership",
+            Self::ResumeMembership => "resume_membership",
+            Self::Revoke { .. } => "revoke",
+            Self::WithdrawTitle { .. } => "withdraw_title",
+            Self::GrantException { .. } => "grant_exception",
+            Self::EndException { .. } => "end_exception",
         }
     }
 }

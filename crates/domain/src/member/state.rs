@@ -31,7 +31,7 @@ pub struct Member {
     pub lapsed_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
     /// What support allowed beyond the rules; over ones are forgotten.
-    pub exceptions: BTreeMap<ExceptionId, Exception>,
+    pub exceptions: LiteMap<ExceptionId, Exception>,
     /// When each title was first played offline, on any device, as far back as that is known.
     pub first_plays: LiteMap<TitleId, Timestamp>,
     /// Places of removed devices that no registration has taken since.
