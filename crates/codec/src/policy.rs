@@ -5,6 +5,11 @@
 
 mod absent;
 mod cap;
+pub mod diff;
+pub mod explain;
+mod facet;
+pub mod lint;
+mod places;
 mod read;
 mod rules;
 pub mod scenario;
@@ -14,9 +19,12 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
 
-pub use absent::AbsentFact;
 use domain::{Policy, PolicyVersion};
 use ring::digest::{SHA256, digest};
+
+pub use self::absent::AbsentFact;
+pub use self::facet::Direction;
+pub use self::places::{Kind, Place, Scope};
 
 /// The file that every policy has: its name, its date and the rules for all titles.
 pub const MAIN_FILE: &str = "policy.toml";
@@ -70,6 +78,21 @@ pub fn load_dir(directory: &Path) -> Result<Loaded, PolicyErrors> {
     let files = files(directory, |name| !name.ends_with(SCENARIO_ENDING))?;
     let files: Vec<(&str, &str)> = files.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
     parse(&files)
+}
+
+/// Reads a policy of one file, whatever its name.
+///
+/// # Errors
+/// When the file cannot be read, or the policy is wrong: all problems at once.
+pub fn load_file(path: &Path) -> Result<Loaded, PolicyErrors> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let text = read_file(path, &name)?;
+    parse(&[(MAIN_FILE, &text)]).map_err(|mut errors| {
+        for error in errors.errors.iter_mut().filter(|error| error.file == MAIN_FILE) {
+            error.file = name.to_string();
+        }
+        errors
+    })
 }
 
 /// The `*.toml` of a directory that are wanted, each a name and a text.
@@ -153,18 +176,21 @@ pub fn parse_source(source: &str) -> Result<Loaded, PolicyErrors> {
         let message = "is not a policy as this program stores it; load its files again";
         PolicyErrors::one("stored policy".to_owned(), None, message.to_owned())
     };
-    let mut rest = source.strip_prefix(SOURCE_HEADER).ok_or_else(damaged)?;
+    parse(&source_files(source).ok_or_else(damaged)?)
+}
+
+/// The files that a stored policy is of, each a name and a text.
+fn source_files(source: &str) -> Option<Vec<(&str, &str)>> {
+    let mut rest = source.strip_prefix(SOURCE_HEADER)?;
     let mut files = Vec::new();
     while rest != SOURCE_END {
-        let (head, body) = rest.split_once('\n').ok_or_else(damaged)?;
-        let (bytes, name) =
-            head.strip_prefix("file ").and_then(|head| head.split_once(' ')).ok_or_else(damaged)?;
-        let bytes = bytes.parse().map_err(|_| damaged())?;
-        let (text, after) = body.split_at_checked(bytes).ok_or_else(damaged)?;
+        let (head, body) = rest.split_once('\n')?;
+        let (bytes, name) = head.strip_prefix("file ")?.split_once(' ')?;
+        let (text, after) = body.split_at_checked(bytes.parse().ok()?)?;
         files.push((name, text));
-        rest = after.strip_prefix('\n').ok_or_else(damaged)?;
+        rest = after.strip_prefix('\n')?;
     }
-    parse(&files)
+    Some(files)
 }
 
 /// The hash of content, time-zone data and evaluation semantics: `p1-` and 32 digits.
