@@ -497,6 +497,27 @@ proptest::proptest! {
     fn no_text_makes_the_reader_panic(body in "([a-z_.\\[\\]{}=\" \n0-9-]|format|terms|caps|gates|limit = |\\PC){0,60}") {
         let _ = parse(&[(MAIN_FILE, &format!("{HEAD}{body}"))]);
     }
+
+    /// Lines of the guide in any order: every word of the language, mostly in the wrong place.
+    #[test]
+    fn whatever_is_wrong_has_a_file_and_a_line(
+        picked in proptest::collection::vec(proptest::prelude::any::<proptest::sample::Index>(), 0..60),
+    ) {
+        let lines = guide_lines();
+        let picked: Vec<&str> = picked.iter().map(|at| lines[at.index(lines.len())].as_str()).collect();
+        if let Err(errors) = parse(&[(MAIN_FILE, &format!("{HEAD}{}", picked.join("\n")))]) {
+            for error in errors.errors {
+                proptest::prop_assert!(error.line.is_some(), "{error}");
+            }
+        }
+    }
+}
+
+fn guide_lines() -> Vec<String> {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let blocks = guide.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
+    blocks.flat_map(str::lines).map(str::to_owned).collect()
 }
 
 #[test]
