@@ -514,6 +514,8 @@ export interface components {
             readonly frees_at?: components["schemas"]["Instant"] | null;
             /** Format: int32 */
             readonly limit: number;
+            /** @description What is left, in plain words, for the member: `1 more download before 3 March.` */
+            readonly message: string;
             readonly per: readonly string[];
             /** Format: int32 */
             readonly remaining: number;
@@ -831,6 +833,8 @@ export interface components {
         };
         /** @description The answer to acquiring and to renewing. */
         readonly HeldAnswer: {
+            /** @description What is left of each cap, now that this is counted. */
+            readonly caps: readonly components["schemas"]["CapState"][];
             readonly decision: components["schemas"]["DecisionSummary"];
             readonly drm?: components["schemas"]["DrmLicense"] | null;
             readonly drm_error?: components["schemas"]["Problem"] | null;
@@ -841,6 +845,8 @@ export interface components {
             readonly license: components["schemas"]["License"];
         };
         readonly HeldOutcome: {
+            /** @description What is left of each cap, now that the whole list is counted. */
+            readonly caps: readonly components["schemas"]["CapState"][];
             /** @description For the DRM endpoint; only while the license is held. */
             readonly grant?: string | null;
             /** @description Signed (compact JWS); only while the license is held. */
@@ -983,10 +989,14 @@ export interface components {
             readonly license: components["schemas"]["Id"];
         } | {
             readonly already: boolean;
+            /** @description What is left of each cap. */
+            readonly caps: readonly components["schemas"]["CapState"][];
             readonly device: components["schemas"]["Id"];
             /** @enum {string} */
             readonly do: "register_device";
         } | {
+            /** @description What is left of each cap. */
+            readonly caps: readonly components["schemas"]["CapState"][];
             readonly closed: readonly components["schemas"]["Id"][];
             readonly device: components["schemas"]["Id"];
             /** @enum {string} */
@@ -1074,6 +1084,8 @@ export interface components {
             readonly name: string;
         };
         readonly RegisteredAnswer: {
+            /** @description What is left of each cap. */
+            readonly caps: readonly components["schemas"]["CapState"][];
             readonly device: components["schemas"]["Device"];
         };
         readonly ReleaseAnswer: {
@@ -1089,6 +1101,8 @@ export interface components {
             readonly message: string;
         };
         readonly RemovedAnswer: {
+            /** @description What is left of each cap. */
+            readonly caps: readonly components["schemas"]["CapState"][];
             /** @description The licenses that were closed. */
             readonly closed: readonly components["schemas"]["Id"][];
             readonly device: components["schemas"]["Id"];

@@ -169,6 +169,7 @@ async fn held(
             at: accepted.at().into(),
         },
         license: License::new(id, license, accepted.at()),
+        caps: accepted.caps(state, caller.facts()),
         lease: luggage.lease,
         grant: luggage.grant,
         drm: luggage.drm,

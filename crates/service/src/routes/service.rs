@@ -23,6 +23,7 @@ use crate::wire::command::{
     Command as AskedCommand, CommandsAnswer, CommandsBody, HeldOutcome, Outcome as ToldOutcome,
 };
 use crate::wire::license::how;
+use crate::wire::refusal::CapState;
 use crate::wire::scalar::{Key, License, Member as MemberRef};
 
 const COMMANDS_MAX: usize = 50;
@@ -74,8 +75,11 @@ pub(crate) async fn commands(
     }
     let accepted = ledger::decide(&state, &member.0, &facts, Some(key), commands).await?;
     let mut outcomes = Vec::with_capacity(accepted.outcomes.len());
-    for (outcome, renew) in accepted.outcomes.iter().zip(renews) {
-        outcomes.push(told(&state, &member.0, &facts, &accepted, outcome, renew).await?);
+    let mut standing = accepted.standing(&state, &facts).into_iter().peekable();
+    for (position, (outcome, renew)) in (0..).zip(accepted.outcomes.iter().zip(renews)) {
+        let next = || standing.next_if(|(command, _)| *command == position).map(|(_, cap)| cap);
+        let caps = std::iter::from_fn(next).collect();
+        outcomes.push(told(&state, &member.0, &facts, &accepted, outcome, renew, caps).await?);
     }
     let (at, repeated) = (accepted.at().into(), accepted.repeated);
     answer::json(StatusCode::OK, &CommandsAnswer { at, repeated, outcomes })
@@ -154,6 +158,7 @@ async fn told(
     accepted: &Accepted,
     outcome: &Outcome,
     renew: bool,
+    caps: Vec<CapState>,
 ) -> Result<ToldOutcome, Problem> {
     Ok(match outcome {
         Outcome::Held { license, term, how: held } => {
@@ -162,6 +167,7 @@ async fn told(
                 license: license.into(),
                 term: *term,
                 outcome: how(*held),
+                caps,
                 lease: luggage.lease,
                 grant: luggage.grant,
             };
@@ -171,11 +177,12 @@ async fn told(
             ToldOutcome::Release { license: license.into(), already: *already }
         }
         Outcome::DeviceRegistered { device, already } => {
-            ToldOutcome::RegisterDevice { device: device.into(), already: *already }
+            ToldOutcome::RegisterDevice { device: device.into(), already: *already, caps }
         }
         Outcome::DeviceRemoved { device, closed } => ToldOutcome::RemoveDevice {
             device: device.into(),
             closed: closed.iter().map(License::from).collect(),
+            caps,
         },
         Outcome::CheckedIn(checked_in) => {
             ToldOutcome::CheckIn(check_in::answer(state, member, accepted, checked_in)?)

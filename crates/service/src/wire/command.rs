@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::wire::device::{Class, Holding};
+use crate::wire::refusal::CapState;
 use crate::wire::scalar::{
     AccountName, Device, Instant, Key, Level, License, Partner, PlanName, Profile, Series, TagName,
     TerritoryName, Title,
@@ -222,10 +223,14 @@ pub(crate) enum Outcome {
     RegisterDevice {
         device: Device,
         already: bool,
+        /// What is left of each cap.
+        caps: Vec<CapState>,
     },
     RemoveDevice {
         device: Device,
         closed: Vec<License>,
+        /// What is left of each cap.
+        caps: Vec<CapState>,
     },
     CheckIn(crate::wire::device::CheckInAnswer),
 }
@@ -236,6 +241,8 @@ pub(crate) struct HeldOutcome {
     pub term: u32,
     /// `acquired`, `reissued` or `renewed`.
     pub outcome: &'static str,
+    /// What is left of each cap, now that the whole list is counted.
+    pub caps: Vec<CapState>,
     /// Signed (compact JWS); only while the license is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,

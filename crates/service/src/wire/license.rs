@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::path;
+use crate::wire::refusal::CapState;
 use crate::wire::scalar::{Device, Instant, License as LicenseRef, Title};
 use crate::words;
 
@@ -282,6 +283,8 @@ pub(crate) fn how(held: Held) -> &'static str {
 pub(crate) struct HeldAnswer<'a> {
     pub decision: DecisionSummary,
     pub license: License,
+    /// What is left of each cap, now that this is counted.
+    pub caps: Vec<CapState>,
     /// Signed (compact JWS); only while the license is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,

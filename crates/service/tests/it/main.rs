@@ -8,6 +8,7 @@
 )]
 
 mod credentials;
+mod left;
 mod lifecycle;
 mod logs;
 mod malformed;

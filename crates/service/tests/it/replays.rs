@@ -30,7 +30,7 @@ pub(crate) fn replay_until_done(world: &World, draft: &str, partner: Option<&str
 
 fn stricter() -> String {
     POLICY.replace(
-        "window = { rolling = \"365d\" }\nlimit = 2",
+        "window = { rolling = \"365d\" }\nlimit = 2\nwarn_at_left = 1",
         "window = { rolling = \"365d\" }\nlimit = 1",
     )
 }

@@ -83,6 +83,12 @@ counts = "acquisitions"
 per = ["title"]
 window = { rolling = "365d" }
 limit = 2
+warn_at_left = 1
+
+[[caps]]
+id = "registered"
+counts = "devices_registered"
+limit = 20
 
 [[partners.borders.gates]]
 id = "home-only"
