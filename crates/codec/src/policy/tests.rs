@@ -471,9 +471,9 @@ fn partners_may_have_files_of_their_own() {
         ],
         expect![[r#"
             broken.toml, line 1: is not TOML: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`
-            z.toml, line 2, field `name`: `name` belongs in `policy.toml`; another file holds `partners`, `series` and `titles`
+            z.toml, line 2, field `name`: `name` belongs in `policy.toml`; another file holds `partners`, `series`, `titles` and `texts`
             z.toml, line 3, field `partners.aurora`: a partner has one table; the other is in policy.toml, line 4
-            z.toml, line 5, field `caps`: `caps` belongs in `policy.toml`; another file holds `partners`, `series` and `titles`"#]],
+            z.toml, line 5, field `caps`: `caps` belongs in `policy.toml`; another file holds `partners`, `series`, `titles` and `texts`"#]],
     );
 }
 
