@@ -1,12 +1,17 @@
 //! Members, requests and policies to measure with: everything is accepted, nothing is empty.
 
+use std::sync::LazyLock;
+
 use anyhow::{Result, bail};
 use codec::policy::{Loaded, parse};
 use domain::member::{Cause, Command, EventBody, PlayReport};
 use domain::{
     DeviceClass, DeviceId, Duration, Event, IdempotencyKey, InvalidId, LicenseId, Member,
-    MemberFacts, MemberId, Policy, Request, Timestamp, TitleFacts, decide, evolve,
+    MemberFacts, MemberId, Policy, Request, Timestamp, TitleFacts, TitleId, decide, evolve,
 };
+use futures::executor::block_on;
+use futures::future::try_join_all;
+use store::{EventStore, StreamId};
 
 pub const FIVE_CAPS: &str = r#"
 format = 1
@@ -102,8 +107,29 @@ pub fn member_id(n: usize) -> MemberId {
     id(&format!("member-{n:08}"))
 }
 
+#[expect(clippy::expect_used, reason = "INVARIANT: the names made here are stream ids")]
+pub fn stream(n: usize) -> StreamId {
+    StreamId::new(&format!("member:{}", member_id(n))).expect("a stream id")
+}
+
+/// The streams of so many members begin with this event.
+///
+/// # Errors
+/// When the store refuses.
+pub fn begin(store: &dyn EventStore, members: usize, event: &Event) -> Result<()> {
+    let first = [codec::encode_event(event)];
+    let streams: Vec<StreamId> = (0..members).map(stream).collect();
+    for some in streams.chunks(1_024) {
+        let appends = some.iter().map(|stream| store.append(stream, 0, first.to_vec()));
+        block_on(try_join_all(appends))?;
+    }
+    Ok(())
+}
+
 /// 2026-01-01T00:00:00Z
 const BEGAN_AT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+const TITLES: u64 = 1_000;
 
 fn phone() -> DeviceId {
     id("3f2b8c1e-phone")
@@ -119,6 +145,24 @@ pub fn register() -> Event {
         decided: None,
     };
     Event { at: BEGAN_AT, cause: Cause::default(), body }
+}
+
+/// Made once, as a catalogue is.
+static CATALOGUE: LazyLock<Vec<(TitleId, TitleFacts)>> = LazyLock::new(|| {
+    (0..TITLES).map(|title| (id(&format!("title-{title:06}")), title_facts(title))).collect()
+});
+
+/// As from the claims of a token that was verified before.
+static MEMBER_FACTS: LazyLock<MemberFacts> = LazyLock::new(|| MemberFacts {
+    profile: Some(id("profile-1")),
+    plan: Some(id("premium")),
+    territory: Some(id("DE")),
+    ..MemberFacts::default()
+});
+
+#[expect(clippy::indexing_slicing, reason = "the remainder is below the number of titles")]
+fn title(number: u64) -> (TitleId, TitleFacts) {
+    CATALOGUE[usize::try_from(number % TITLES).unwrap_or(0)].clone()
 }
 
 fn title_facts(title: u64) -> TitleFacts {
@@ -143,27 +187,19 @@ fn request(at: Timestamp, n: u64, command: Command) -> Request {
     let key: IdempotencyKey = id(&format!("0b5e0c52-7a2f-4f7e-9f57-{n:012}"));
     let body_digest = codec::body_digest(&commands);
     let idempotency = Some(domain::member::Idempotency { key, body_digest });
-    let facts = MemberFacts {
-        profile: Some(id("profile-1")),
-        plan: Some(id("premium")),
-        territory: Some(id("DE")),
-        ..MemberFacts::default()
-    };
-    Request { at, idempotency, facts, commands }
+    Request { at, idempotency, facts: MEMBER_FACTS.clone(), commands }
 }
 
-/// The request number `n`, for a title of that number, some time after the one before.
+/// The request number `n`, for a title of that number (of a thousand), a second after the one
+/// before.
 pub fn acquire(n: u64) -> Request {
     acquire_at(BEGAN_AT + Duration::seconds(n.cast_signed()), n, n)
 }
 
-fn acquire_at(at: Timestamp, n: u64, title: u64) -> Request {
-    let command = Command::Acquire {
-        device: phone(),
-        title: id(&format!("title-{title:06}")),
-        title_facts: Some(title_facts(title)),
-        license: license(n),
-    };
+fn acquire_at(at: Timestamp, n: u64, number: u64) -> Request {
+    let (title, facts) = title(number);
+    let (device, license) = (phone(), license(n));
+    let command = Command::Acquire { device, title, title_facts: Some(facts), license };
     request(at, n, command)
 }
 
@@ -171,18 +207,36 @@ fn license(n: u64) -> LicenseId {
     id(&format!("01JD8Z6Q4Y7N-{n:013}"))
 }
 
-/// So many events of a year in which titles are acquired, played, renewed and released; and a
-/// request for one more.
+/// So many events of a year in which titles are acquired, played, renewed and released.
+///
+/// # Errors
+/// When the policy refuses any of it.
+pub fn recorded(events: u64, policy: &Policy) -> Result<Vec<Event>> {
+    let mut recorded = vec![register()];
+    live(events, policy, |event| recorded.push(event.clone()))?;
+    Ok(recorded)
+}
+
+/// The member after [`recorded`], and a request for one more.
 ///
 /// # Errors
 /// When the policy refuses any of it.
 pub fn history(events: u64, policy: &Policy) -> Result<(Member, Request)> {
+    let member = live(events, policy, |_| ())?;
+    let at = BEGAN_AT + Duration::from_millis(apart(events).as_millis() * events.cast_signed());
+    Ok((member, acquire_at(at, events, events % 200)))
+}
+
+fn apart(events: u64) -> Duration {
+    Duration::from_millis(Duration::days(360).as_millis() / events.cast_signed())
+}
+
+fn live(events: u64, policy: &Policy, mut each: impl FnMut(&Event)) -> Result<Member> {
     let mut member = evolve(Member::default(), &register());
-    let apart = Duration::from_millis(Duration::days(360).as_millis() / events.cast_signed());
     let mut at = BEGAN_AT;
     for n in 1..events {
-        at = at + apart;
-        let (round, title) = (n / 5 * 5, n % 200);
+        at = at + apart(events);
+        let round = n / 5 * 5;
         let command = match n % 5 {
             0 | 1 => None,
             2 => Some(play(n, license(round), at)),
@@ -190,7 +244,7 @@ pub fn history(events: u64, policy: &Policy) -> Result<(Member, Request)> {
                 device: phone(),
                 license: license(round),
                 term: 1,
-                title_facts: Some(title_facts(round % 200)),
+                title_facts: Some(title(round % 200).1),
                 automatic: false,
             }),
             // One of two stays until its clocks run out.
@@ -199,16 +253,17 @@ pub fn history(events: u64, policy: &Policy) -> Result<(Member, Request)> {
         };
         let request = match command {
             Some(command) => request(at, n, command),
-            None => acquire_at(at, n, title),
+            None => acquire_at(at, n, n % 200),
         };
         let decision = decide(&member, &request, policy);
         let [event] = decision.events.as_slice() else { bail!("not one event: {decision:?}") };
         if matches!(event.body, EventBody::Refused(_)) {
             bail!("refused: {event:?}");
         }
+        each(event);
         member = evolve(member, event);
     }
-    Ok((member, acquire_at(at + apart, events, events % 200)))
+    Ok(member)
 }
 
 fn play(n: u64, license: LicenseId, at: Timestamp) -> Command {

@@ -52,6 +52,11 @@ fn commit() -> String {
     if clean { commit } else { format!("{commit} and changes") }
 }
 
+/// Whether `--quick` was given: less measuring, and figures that say less.
+pub fn quick() -> bool {
+    std::env::args().any(|argument| argument == "--quick")
+}
+
 /// A number given on the command line as `--name value`, else the default.
 ///
 /// # Errors

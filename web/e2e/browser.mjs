@@ -1,15 +1,17 @@
 // A person at a browser: presses what a person would press, and sees what is to be seen.
 
+import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import puppeteer from 'puppeteer-core';
 
 const ARTIFACTS = process.env.CARNET_ARTIFACTS ?? join(import.meta.dirname, '../../artifacts');
 export const SCREENSHOTS = join(ARTIFACTS, 'screenshots');
 
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 export async function openBrowser() {
   const executablePath = process.env.CARNET_CHROMIUM ?? '/usr/bin/chromium';
@@ -24,6 +26,38 @@ export async function openBrowser() {
     headless: true,
     args: [...asRoot, '--autoplay-policy=no-user-gesture-required', '--mute-audio'],
   });
+}
+
+export const FIREFOX = process.env.CARNET_FIREFOX ?? '/usr/bin/firefox-esr';
+
+export async function openFirefox() {
+  await mkdir(SCREENSHOTS, { recursive: true });
+  return puppeteer.launch({
+    browser: 'firefox',
+    executablePath: FIREFOX,
+    headless: true,
+    extraPrefsFirefox: {
+      'media.eme.enabled': true,
+      // Asked for, it is downloaded from its maker, and the page may crash.
+      'media.gmp-widevinecdm.enabled': false,
+      'media.autoplay.default': 0,
+      'media.volume_scale': '0',
+    },
+  });
+}
+
+/** Asks until the answer is not undefined. */
+export async function eventually(what, ask) {
+  for (let tries = 0; tries < 120; tries++) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    await sleep(250);
+  }
+  assert.fail(`this never came: ${what}`);
+}
+
+export function notBlack({ mean, spread }) {
+  assert.ok(mean > 8 && spread > 20, `the picture is black: mean ${mean}, spread ${spread}`);
 }
 
 /** A person with a device of their own: nothing is shared between two of them. */
@@ -76,7 +110,21 @@ export async function createPerson(browser, url) {
       await press(byTestId('download'));
     },
 
-    row: (title) => byTestId('download-row', `[data-title="${title}"]`),
+    /** How many pieces of media are stored, by whichever title. */
+    segments: () =>
+      page.evaluate(async () => {
+        const known = await indexedDB.databases();
+        if (!known.some(({ name }) => name === 'shaka_offline_db')) return 0;
+        const db = await new Promise((done) => {
+          const opening = indexedDB.open('shaka_offline_db');
+          opening.onsuccess = () => done(opening.result);
+        });
+        const counting = db.transaction('segment-v5').objectStore('segment-v5').count();
+        await new Promise((done) => (counting.onsuccess = done));
+        db.close();
+        return counting.result;
+      }),
+
     async downloaded(title) {
       await page.waitForSelector(`${byTestId('download-row', `[data-title="${title}"]`)} ${byTestId('words')}`);
     },

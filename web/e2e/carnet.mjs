@@ -53,6 +53,11 @@ export async function createCarnet({ policy = POLICY } = {}) {
     await once(child, 'exit');
   }
 
+  /** Takes connections and answers nothing, as a train's network does. */
+  function freeze() {
+    child.kill('SIGSTOP');
+  }
+
   async function operator(path) {
     const token = await fetch(`${url}/demo/operator-token`, { method: 'POST' });
     const { access_token: bearer } = await token.json();
@@ -65,6 +70,7 @@ export async function createCarnet({ policy = POLICY } = {}) {
     url,
     start,
     kill,
+    freeze,
     timeline: async (member) => (await operator(`/members/${member}/timeline?limit=1000`)).events,
     member: (member) => operator(`/members/${member}`),
     viewing: (member) => operator(`/members/${member}/viewing`),

@@ -5,7 +5,7 @@ import { after, before, test as plainTest } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 
-import { createPerson, openBrowser, SCREENSHOTS } from './browser.mjs';
+import { createPerson, eventually, notBlack, openBrowser, SCREENSHOTS } from './browser.mjs';
 import { createCarnet } from './carnet.mjs';
 
 /** Plan `standard`: one download at a time, on one device, by the policy beside this file. */
@@ -14,6 +14,7 @@ const OTHER_MEMBER = 'ana';
 const FILM = 'the-lantern-keeper';
 /** Of the partner whose downloads are over a quarter of a minute after they were started. */
 const SHORT_FILM = 'ember-tide';
+const OTHER_SHORT_FILM = 'salt-and-copper';
 
 let carnet;
 let browser;
@@ -57,23 +58,9 @@ async function showPages(context) {
   }
 }
 
-/** Asks until the answer is not undefined. */
-async function eventually(what, ask) {
-  for (let tries = 0; tries < 120; tries++) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    await sleep(250);
-  }
-  assert.fail(`this never came: ${what}`);
-}
-
 async function shot(person, name) {
   await sleep(500);
   await person.page.screenshot({ path: join(SCREENSHOTS, `journey-${name}.png`) });
-}
-
-function notBlack({ mean, spread }) {
-  assert.ok(mean > 8 && spread > 20, `the picture is black: mean ${mean}, spread ${spread}`);
 }
 
 test('sign in and stream for some seconds', async () => {
@@ -114,6 +101,15 @@ test('the server is gone: reload, and it plays from this device', async () => {
   await shot(ben, 'plays-offline');
   await ben.go('/downloads');
   assert.match(await ben.text('words'), /^Finish watching within 5\d minutes/);
+});
+
+test('a server that hangs keeps nobody from their downloads', async () => {
+  await carnet.start();
+  await carnet.freeze();
+  await ben.reload();
+  await ben.go('/downloads');
+  await ben.downloaded(FILM);
+  await carnet.kill();
 });
 
 test('the server is back: the play is in the timeline with the time it happened', async () => {
@@ -181,19 +177,22 @@ test('a deletion without a connection is told as soon as there is one', async ()
   });
 });
 
-test('an expired license does not play, whatever the clock says, and can be renewed', async () => {
+test('an expired license does not play, whatever the clock says, and can be renewed, or acquired anew', async () => {
   const ana = await createPerson(browser, carnet.url);
   await ana.signIn(OTHER_MEMBER);
-  await ana.download(SHORT_FILM);
-  await ana.downloaded(SHORT_FILM);
+  for (const film of [OTHER_SHORT_FILM, SHORT_FILM]) {
+    await ana.download(film);
+    await ana.downloaded(film);
+  }
   await carnet.kill();
+  assert.equal((await ana.watch(OTHER_SHORT_FILM, 1)).from, 'store');
   assert.equal((await ana.watch(SHORT_FILM, 2)).from, 'store');
   // The lease ends while it plays, and the picture with it.
   assert.match(await ana.text('trouble'), /time to finish/);
   await shot(ana, 'expired-while-playing');
 
   // A clock that is set back extends nothing.
-  await ana.page.evaluateOnNewDocument(() => {
+  const { identifier } = await ana.page.evaluateOnNewDocument(() => {
     const real = Date.now;
     Date.now = () => real() - 3_600_000;
   });
@@ -205,24 +204,35 @@ test('an expired license does not play, whatever the clock says, and can be rene
   await ana.go('/downloads');
   await shot(ana, 'expired');
 
+  await ana.page.removeScriptToEvaluateOnNewDocument(identifier);
   await carnet.start();
   await ana.reload();
   await ana.go('/downloads');
   await ana.press('renew');
-  await ana.page.waitForFunction(
-    () => document.querySelector('[data-testid="words"]')?.textContent.startsWith('Start watching'),
-  );
+  const startsAnew = () =>
+    ana.page.waitForFunction(
+      () => document.querySelector('[data-testid="words"]')?.textContent.startsWith('Start watching'),
+    );
+  await startsAnew();
   await shot(ana, 'renewed');
   assert.equal((await ana.watch(SHORT_FILM, 1)).from, 'store');
+
+  // The bytes are good for a new license as well, after a reload too.
+  const segments = await ana.segments();
+  await ana.download(OTHER_SHORT_FILM);
+  await startsAnew();
+  await ana.reload();
+  assert.equal((await ana.watch(OTHER_SHORT_FILM, 1)).from, 'store');
+  assert.equal(await ana.segments(), segments);
   const events = await carnet.timeline(OTHER_MEMBER);
   assert.equal(events.filter(({ type }) => type === 'renewed').length, 1);
   assert.deepEqual(ana.errors, []);
   await ana.close();
 });
 
-test('a download that cannot be finished gives its license back', async () => {
-  const held = async () => (await carnet.member(OTHER_MEMBER)).licenses.filter(({ status }) => status === 'ready');
-  const before = (await held()).length;
+test('a download that is not finished leaves nothing behind', async () => {
+  const held = async () =>
+    (await carnet.member(OTHER_MEMBER)).licenses.filter(({ title, status }) => title === FILM && status === 'ready');
   const releases = async () => (await carnet.timeline(OTHER_MEMBER)).filter(({ type }) => type === 'released').length;
   const ana = await createPerson(browser, carnet.url);
   // A disk that is nearly full, and one that fills up on the way.
@@ -249,16 +259,34 @@ test('a download that cannot be finished gives its license back', async () => {
   }
   await ana.page.evaluate(() => void (globalThis.fault = ''));
 
-  // Cancelled half-way.
-  await ana.page.emulateNetworkConditions({ download: 100_000, upload: 100_000, latency: 20 });
-  await ana.press('download');
-  await ana.page.waitForFunction(() => /[1-9]\d? %/.test(document.querySelector('.progress')?.textContent ?? ''));
+  // Cancelled half-way, by somebody at the keyboard, who stays where they are.
+  const slow = { download: 100_000, upload: 100_000, latency: 20 };
+  const halfWay = () =>
+    ana.page.waitForFunction(() => /[1-9]\d? %/.test(document.querySelector('.progress')?.textContent ?? ''));
+  const pressed = () => ana.page.evaluate(() => document.activeElement.textContent.trim());
+  await ana.page.emulateNetworkConditions(slow);
+  await ana.page.focus('[data-testid="download"]');
+  await ana.page.keyboard.press('Enter');
+  await halfWay();
   await shot(ana, 'downloading');
-  await ana.page.click('button[aria-label^="Cancel the download"]');
+  assert.match(await pressed(), /Cancel$/);
+  await ana.page.keyboard.press('Enter');
   await eventually('the release of the cancelled download', async () => ((await releases()) === 3 ? true : undefined));
-  await ana.page.emulateNetworkConditions(null);
   await ana.see('download');
-  assert.equal((await held()).length, before);
+  assert.equal(await pressed(), 'Download');
+  assert.equal((await held()).length, 0);
+  assert.equal(await ana.segments(), 0);
+
+  // Left half-way: what has come of it is removed by the next page, and it can be finished.
+  await ana.press('download');
+  await halfWay();
+  assert.notEqual(await ana.segments(), 0);
+  await ana.reload();
+  await eventually('nothing of it is left', async () => ((await ana.segments()) === 0 ? true : undefined));
+  await ana.page.emulateNetworkConditions(null);
+  await ana.press('download');
+  await ana.downloaded(FILM);
+  assert.equal((await held()).length, 1);
   assert.deepEqual(ana.errors, []);
   await ana.close();
 });

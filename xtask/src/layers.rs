@@ -79,7 +79,16 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "crates/engine/src",
-        &["SystemTime", "Instant::now", "Timestamp::now", "Zoned::now", "thread_rng", "spawn("],
+        &[
+            "SystemTime",
+            "Instant::now",
+            "Timestamp::now",
+            "Zoned::now",
+            "thread_rng",
+            "tokio::spawn(",
+            "task::spawn",
+            "thread::spawn(",
+        ],
         "time and ids come with the request, or the simulation cannot replay a seed",
     ),
     (

@@ -15,6 +15,7 @@ use anyhow::{Context as _, bail};
 
 mod bench;
 mod ci;
+mod debian;
 mod demo;
 mod layers;
 mod licenses;
@@ -33,9 +34,9 @@ cargo xtask <chore>
   check                   formatting, tidy, layers, licenses, types, clippy: all but the tests
   ci                      what CI runs: check, then test
   bench [name] [--quick]  benchmarks in release mode, each beside its yardstick
-  sim --seed N            replay one seed of the simulation (options go to `carnet simulate`)
+  sim --seed N --steps M  replay one seed of the simulation (options go to `carnet simulate`)
   media                   draw and package the sample films again (needs ffmpeg; minutes)
-  openapi                 write docs/api/openapi.json from the code
+  openapi                 write docs/api/openapi.json from the code, and the web's types from that
   fixtures                write the fixtures of stored shapes that do not exist yet
   tidy                    house rules that no compiler checks
   layers                  who may use whom
@@ -95,10 +96,10 @@ fn openapi() -> anyhow::Result<()> {
         .output()
         .context("the document comes from the code, which has to build first")?;
     let path = shell::root().join("docs/api/openapi.json");
-    std::fs::create_dir_all(shell::root().join("docs/api"))?;
     std::fs::write(&path, document).with_context(|| format!("writing `{}`", path.display()))?;
     println!("wrote docs/api/openapi.json");
-    Ok(())
+    web::install()?;
+    shell::npm(["run", "--silent", "generate"]).run()
 }
 
 /// Adds what is missing and leaves what is there alone: a stored version never changes.

@@ -4,6 +4,7 @@
 //! committed, so only who changes a film needs ffmpeg. It does not know the catalogue.
 
 mod art;
+mod drawing;
 mod expression;
 mod film;
 mod sound;
@@ -13,9 +14,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use film::{FRAMES_PER_SECOND, Scene, Still};
+use drawing::Still;
+use film::{FRAMES_PER_SECOND, Scene};
 use tools::{Key, make};
 
 use crate::shell::{Shell, root, say, target};
@@ -37,11 +39,11 @@ struct Film {
 
 pub(crate) fn run() -> Result<()> {
     let (media, work) = (root().join("media"), target().join("media"));
-    fs::create_dir_all(&work)?;
     tools::ensure_ffmpeg()?;
+    fs::create_dir_all(&work).with_context(|| format!("create `{}`", work.display()))?;
     say("media: the packager");
     let packager = tools::install_packager(&media.join("packager"), &work.join("packager"))?;
-    let keys = tools::read_keys(&media.join("demo-keys.json"))?;
+    let keys = tools::read_keys(&root().join("demo/content-keys.json"))?;
     for film in films() {
         say(&format!("media: {}", film.name));
         let clear = shoot(&film, &work)?;
@@ -158,7 +160,7 @@ fn package(film: &Film, clear: &Path, packager: &Path, keys: &[Key], folder: &Pa
         let label = format!("{}/{track}", film.name);
         let key = keys.iter().find(|key| key.label == label);
         let Some(Key { id, key, .. }) = key else {
-            bail!("`media/demo-keys.json` has no key labelled `{label}`; add one");
+            bail!("`demo/content-keys.json` has no key labelled `{label}`; add one");
         };
         raw_keys.push(format!("label={track}:key_id={id}:key={key}"));
         // Playlists are named relative to the master.

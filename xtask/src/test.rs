@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::shell::{Shell, cargo, npm, on_path, root, say, target};
-use crate::web;
+use crate::{debian, web};
 
 #[derive(Default)]
 struct Count {
@@ -27,7 +27,9 @@ struct Suite {
 
 pub(crate) fn run() -> anyhow::Result<()> {
     // What may be missing is asked for before anything slow, not after it.
+    web::node()?;
     let chromium = chromium()?;
+    let firefox = firefox();
     web::build()?;
     let mut suites = Vec::new();
     say("building carnet and its tests");
@@ -40,17 +42,20 @@ pub(crate) fn run() -> anyhow::Result<()> {
     )?);
     say("web unit tests");
     suites.push(suite("web", npm(["test", "--silent"]), web_count)?);
-    say("browser tests: headless Chromium, the real binary, the real page");
+    say("browser tests: headless Chromium and Firefox, the real binary, the real page");
     // Built for its own tests. Building it by itself would build half of its dependencies again,
     // with fewer of their features.
     let binary = target().join("debug").join(format!("carnet{}", std::env::consts::EXE_SUFFIX));
     ensure!(binary.is_file(), "the Rust tests left no `{}`", binary.display());
     let artifacts = root().join("artifacts");
     std::fs::create_dir_all(&artifacts)?;
-    let browser = npm(["run", "--silent", "e2e"])
+    let mut browser = npm(["run", "--silent", "e2e"])
         .env("CARNET_BIN", binary)
         .env("CARNET_CHROMIUM", chromium)
         .env("CARNET_ARTIFACTS", artifacts);
+    if let Some(firefox) = firefox {
+        browser = browser.env("CARNET_FIREFOX", firefox);
+    }
     suites.push(suite("browser", browser, web_count)?);
     summary(&suites)
 }
@@ -132,38 +137,40 @@ fn add(what: &str, number: &str, count: &mut Count) {
     }
 }
 
-/// A Chromium for the browser tests: named, found, or installed when we may.
+const CHROMIUM: &[&str] = &["chromium"];
+const FIREFOX: &[&str] = &["firefox-esr"];
+
 fn chromium() -> anyhow::Result<PathBuf> {
-    if let Some(named) = std::env::var_os("CARNET_CHROMIUM") {
-        let named = PathBuf::from(named);
-        ensure!(named.is_file(), "`CARNET_CHROMIUM` names `{}`, which is no file", named.display());
-        return Ok(named);
-    }
-    let find =
-        || ["chromium", "chromium-browser", "google-chrome"].iter().find_map(|name| on_path(name));
-    if let Some(found) = find() {
-        return Ok(found);
-    }
-    const REMEDY: &str = "the browser tests need Chromium: run `sudo apt-get install chromium` \
-        (Debian), or set `CARNET_CHROMIUM` to the path of a Chromium or Chrome";
-    if !(may_install()?) {
-        bail!(REMEDY);
-    }
-    say("installing Chromium for the browser tests (apt-get)");
-    let apt = |arguments: &[&str]| {
-        Shell::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").run()
-    };
-    apt(&["update", "--quiet"])?;
-    apt(&["install", "--quiet", "--yes", "--no-install-recommends", "chromium"])?;
-    find().ok_or_else(|| anyhow::anyhow!(REMEDY))
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    browser("CARNET_CHROMIUM", &names, CHROMIUM)?.with_context(|| {
+        format!(
+            "the browser tests need Chromium: run `{}` (Debian), \
+             or set `CARNET_CHROMIUM` to the path of a Chromium or Chrome",
+            debian::command(CHROMIUM)
+        )
+    })
 }
 
-/// Root on Debian may: nobody else is asked for a password in the middle of a test.
-fn may_install() -> anyhow::Result<bool> {
-    if !std::path::Path::new("/etc/debian_version").exists() || on_path("apt-get").is_none() {
-        return Ok(false);
+/// Without one its test is skipped, and says so.
+fn firefox() -> Option<PathBuf> {
+    browser("CARNET_FIREFOX", &["firefox-esr", "firefox"], FIREFOX).unwrap_or_else(|error| {
+        say(&format!("no Firefox for the browser tests: {error:#}"));
+        None
+    })
+}
+
+/// A browser for the tests: named, found, or installed when we may.
+fn browser(variable: &str, names: &[&str], packages: &[&str]) -> anyhow::Result<Option<PathBuf>> {
+    if let Some(named) = std::env::var_os(variable) {
+        let named = PathBuf::from(named);
+        ensure!(named.is_file(), "`{variable}` names `{}`, which is no file", named.display());
+        return Ok(Some(named));
     }
-    Ok(Shell::new("id").args(["-u"]).output()?.trim_ascii() == b"0")
+    let find = || names.iter().find_map(|name| on_path(name));
+    if let Some(found) = find() {
+        return Ok(Some(found));
+    }
+    Ok(if debian::install(packages)? { find() } else { None })
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use crate::shell::{Shell, npm, on_path, root, say};
 use crate::sources;
 
 const NODE_NEEDED: &str = "Node.js ^20.19 or >=22.12";
+const GET_NODE: &str = "install it from https://nodejs.org (or on Debian 13 and newer with \
+    `sudo apt-get install nodejs npm`), then run this again";
 
 pub(crate) fn build() -> anyhow::Result<()> {
     install()?;
@@ -42,11 +44,11 @@ fn stamp(name: &str) -> PathBuf {
     root().join("web/node_modules").join(format!(".carnet-{name}"))
 }
 
-fn node() -> anyhow::Result<()> {
+/// Is it there, new enough, and with its package manager?
+pub(crate) fn node() -> anyhow::Result<()> {
     if on_path("node").is_none() {
         bail!(
-            "{NODE_NEEDED} is needed to build the web player, and no `node` was found. \
-             Install it from https://nodejs.org or with your package manager, then run this again"
+            "{NODE_NEEDED} is needed to build the web player, and no `node` was found: {GET_NODE}"
         );
     }
     let printed = Shell::new("node").args(["--version"]).output()?;
@@ -55,14 +57,13 @@ fn node() -> anyhow::Result<()> {
         version(&printed).with_context(|| format!("`node --version` said `{printed}`"))?;
     ensure!(
         new_enough(version),
-        "{NODE_NEEDED} is needed to build the web player, and `node` is {}. \
-         Install a newer one from https://nodejs.org, then run this again",
+        "{NODE_NEEDED} is needed to build the web player, and `node` is {}: {GET_NODE}",
         printed.trim()
     );
     ensure!(
         on_path("npm").is_some(),
         "`npm` comes with Node.js and was not found: install it with your package manager \
-         (Debian: `apt-get install npm`), then run this again"
+         (Debian: `sudo apt-get install npm`), then run this again"
     );
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use bench::ledger::{history, policy, six_caps, twenty_caps};
-use bench::{argument, median, print_setting};
+use bench::{argument, median, print_setting, quick};
 use domain::member::Answer;
 use domain::{Member, Policy, Request, decide};
 use ring::rand::SystemRandom;
@@ -20,7 +20,7 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let quick = quick();
     let rounds = argument("rounds", if quick { 3 } else { 15 })?;
     print_setting("decide: one acquire by a member with a past", "none: nothing is stored")?;
     let verify = verification(rounds)?;

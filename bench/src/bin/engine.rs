@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use bench::ledger::{FIVE_CAPS, acquire, member_id, policy, register};
-use bench::{argument, directory, median, per_second, print_setting};
+use bench::ledger::{FIVE_CAPS, acquire, begin, member_id, policy, register, stream};
+use bench::{argument, directory, median, per_second, print_setting, quick};
 use domain::MemberId;
 use domain::member::Answer;
 use engine::{Engine, Options, Policies};
@@ -26,7 +26,7 @@ use store_embedded::EmbeddedStore;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let quick = quick();
     let seconds = argument("seconds", if quick { 1 } else { 4 })?;
     let rounds = argument("rounds", if quick { 1 } else { 5 })?;
     let in_flight = argument("in-flight", 1_024)? as usize;
@@ -119,11 +119,7 @@ fn bare_store(
     callers(tokio, in_flight, time, |caller, until| {
         let (store, record) = (Arc::clone(&store), record.to_vec());
         tokio.spawn(async move {
-            let streams: Result<Vec<StreamId>, _> = (caller..members)
-                .step_by(in_flight)
-                .map(|n| StreamId::new(&format!("member:{}", member_id(n))))
-                .collect();
-            let streams = streams?;
+            let streams: Vec<StreamId> = (caller..members).step_by(in_flight).map(stream).collect();
             let mut count = 0;
             for version in 0.. {
                 for stream in &streams {
@@ -143,16 +139,7 @@ fn bare_store(
 fn engine(place: &Path, members: usize) -> Result<(tempfile::TempDir, Engine)> {
     let (dir, store) = open(place)?;
     let policies = block_on(Policies::open(Arc::clone(&store), policy(FIVE_CAPS)?))?;
-    let registered = [codec::encode_event(&register())];
-    let streams: Result<Vec<StreamId>, _> =
-        (0..members).map(|n| StreamId::new(&format!("member:{}", member_id(n)))).collect();
-    let streams = streams?;
-    for some in streams.chunks(1_024) {
-        let appends = some.iter().map(|stream| store.append(stream, 0, registered.to_vec()));
-        for appended in block_on(futures::future::join_all(appends)) {
-            appended?;
-        }
-    }
+    begin(&*store, members, &register())?;
     let options = Options { cached_bytes_max: 2 << 30, ..Options::default() };
     let engine = Engine::new(store, Arc::new(policies), options);
     // What is measured is deciding, not loading.

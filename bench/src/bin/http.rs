@@ -15,8 +15,8 @@ use axum::routing::post;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bench::ledger::{FIVE_CAPS, policy};
-use bench::{argument, directory, median, per_second, print_setting};
+use bench::ledger::{FIVE_CAPS, begin, member_id, policy};
+use bench::{argument, directory, median, per_second, print_setting, quick};
 use domain::member::{Cause, EventBody};
 use domain::{DeviceClass, DeviceId, Event, KeyThumbprint, Timestamp};
 use drm::content_keys::{ContentKeys, MasterKey, seal, write_sealed};
@@ -35,8 +35,8 @@ use service::auth::jwks::KeySource;
 use service::auth::proof::{ProofMode, ProofVerifier};
 use service::auth::service_credential::ServiceCredentials;
 use service::auth::token::{IssuerConfig, TokenVerifier};
-use service::{AppState, Ids, Metrics, Settings, Signing, Unfinished};
-use store::{EventStore, StreamId};
+use service::{AppState, Clock, Ids, Metrics, Settings, Signing, Unfinished};
+use store::EventStore;
 use store_embedded::EmbeddedStore;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -70,7 +70,7 @@ struct Size {
 }
 
 fn main() -> Result<()> {
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let quick = quick();
     let seconds = argument("seconds", if quick { 1 } else { 4 })?;
     let rounds = argument("rounds", if quick { 1 } else { 3 })?;
     let size = Size {
@@ -298,14 +298,10 @@ fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn member(n: usize) -> String {
-    format!("member-{n:08}")
-}
-
 fn token(signer: &Signer, n: usize) -> String {
     let now_seconds = now().as_millis() / 1_000;
     let claims = json!({
-        "iss": "https://identity.example.com", "aud": "carnet", "sub": member(n),
+        "iss": "https://identity.example.com", "aud": "carnet", "sub": member_id(n).as_str(),
         "iat": now_seconds, "exp": now_seconds + 3_600, "jti": format!("token-{n:012}"),
         "plan": "premium", "territory": "DE", "profile": "profile-1",
     });
@@ -322,15 +318,7 @@ fn register(ledger: &dyn EventStore, members: usize, key: &KeyThumbprint) -> Res
         decided: None,
     };
     let event = Event { at: now(), cause: Cause::default(), body };
-    let registered = [codec::encode_event(&event)];
-    let streams: Result<Vec<StreamId>, _> =
-        (0..members).map(|n| StreamId::new(&format!("member:{}", member(n)))).collect();
-    for some in streams?.chunks(1_024) {
-        let appends = some.iter().map(|stream| ledger.append(stream, 0, registered.to_vec()));
-        let appended = futures::executor::block_on(futures::future::join_all(appends));
-        appended.into_iter().collect::<Result<Vec<_>, _>>()?;
-    }
-    Ok(())
+    begin(ledger, members, &event)
 }
 
 fn assemble(
@@ -366,12 +354,16 @@ fn assemble(
         // Proofs are made beforehand, for their signatures are the clients' work.
         proofs: ProofVerifier::new(3_600, 10_000_000),
         callers: ServiceCredentials::default(),
-        clock: Arc::new(now),
+        clock: Clock::new(now, {
+            let started = Instant::now();
+            move || started.elapsed()
+        }),
         ids: Ids::new(Arc::new(rand::random)),
         settings,
         demo: None,
         metrics: Metrics::default(),
         unfinished: Unfinished::default(),
+        replays: service::Replays::default(),
     };
     Ok((state, ledger))
 }

@@ -1,6 +1,7 @@
 //! The embedded store against a raw log: append, one `fdatasync` per batch, same file system.
 //!
-//! `--seconds 60` for the figures of record, `--dir` for the file system, `--batch`, `--members`.
+//! `--seconds 60` for the figures of record, `--dir` for the file system, `--batch`, `--members`,
+//! `--quick`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -12,7 +13,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bench::{argument, directory, per_second, print_setting};
+use bench::{argument, directory, per_second, print_setting, quick};
 use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::{MaybeDone, maybe_done, poll_fn};
@@ -27,7 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const RECORD_BYTES: usize = 200;
 
 fn main() -> Result<()> {
-    let seconds = argument("seconds", 10)?;
+    let seconds = argument("seconds", if quick() { 2 } else { 10 })?;
     let batch = argument("batch", 256)? as usize;
     let members = argument("members", 1_000_000)? as usize;
     let place = tempfile::tempdir_in(directory()?)?;

@@ -42,7 +42,21 @@ pub(crate) enum Command {
     Openapi,
 }
 
+/// What `docs/operations.md` explains; a test holds it to what is read.
+const CONFIGURATION: &str = "\
+Settings of the file (docs/operations.md explains them, with an example):
+  issuer, listen, public_url, data, policy, catalogue, media, signing_keys, content_keys, proofs,
+  cors_origins, [[issuers]], [[api_keys]]
+  [engine]  cached_bytes_max (67108864), in_flight_max (2048)
+  [limits]  request_timeout_seconds (15), headers_timeout_seconds (60), unready_seconds (2),
+            drain_seconds_max (30), proof_window_seconds (60), proofs_remembered_max (500000),
+            grants_remembered_max (125000), tokens_remembered_max (100000),
+            keys_refresh_seconds (600), store_queue_max (65536), store_bytes_max (none)
+
+CARNET_MASTER_KEY holds the key that content keys are sealed with; RUST_LOG chooses what is logged.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = CONFIGURATION)]
 pub(crate) struct Serve {
     /// The configuration file; paths in it are relative to it
     #[arg(long, value_name = "FILE", default_value = "carnet.toml")]
@@ -97,6 +111,11 @@ pub(crate) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Ask recorded history again under a draft: who would have been answered differently?
+    ///
+    /// Reads a store that no process has open, and changes nothing in it but what opening does. Of a
+    /// running service ask the operator API, `POST /v1/operator/replays`.
+    Replay(Replay),
     /// Try the scenarios that are kept beside a policy, `*.scenario.toml`
     ///
     /// Exit codes: 0 when all pass, 1 when one does not or a file is wrong.
@@ -108,6 +127,32 @@ pub(crate) enum Policy {
         #[arg(long, value_name = "DIR")]
         policy: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The policy directory of the draft
+    #[arg(long, value_name = "DIR")]
+    pub(crate) draft: PathBuf,
+    /// The store of the ledger: `ledger` in the data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: PathBuf,
+    /// Requests from then on are asked again; all of them when absent
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<domain::Timestamp>,
+    /// Requests before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<domain::Timestamp>,
+    /// Only requests about titles of this partner are compared
+    #[arg(long, value_name = "ID")]
+    pub(crate) partner: Option<domain::PartnerId>,
+    /// Write the report as JSON to this file; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write every request that would have been answered differently as CSV to this file; `-` is
+    /// standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
 }
 
 /// What is not given is not known: a rule that goes by it says what that means.

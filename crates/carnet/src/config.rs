@@ -14,7 +14,8 @@ use service::auth::proof::ProofMode;
 use service::auth::service_credential::ApiKeyConfig;
 use service::auth::token::IssuerConfig;
 
-use crate::plan::{CatalogueSource, Plan, PolicySource, clear_key};
+use crate::limits::Limits;
+use crate::plan::{CatalogueSource, Plan, PolicySource, check_media, clear_key};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +41,8 @@ struct File {
     api_keys: Vec<ApiKeyConfig>,
     #[serde(default)]
     engine: Engine,
+    #[serde(default)]
+    limits: Limits,
 }
 
 /// Where manifests and images are, if not where the catalogue's own URLs say.
@@ -91,14 +94,18 @@ fn plan(file: File, base: &Path, master: &MasterKey) -> anyhow::Result<Plan> {
         Some(Media::BaseUrl(url)) => (Some(url), None),
         Some(Media::Directory(directory)) => (None, Some(base.join(directory))),
     };
+    let data = base.join(file.data);
+    let (signing_keys, content_keys) = (base.join(file.signing_keys), base.join(file.content_keys));
     if let Some(directory) = &media {
-        ensure!(directory.is_dir(), "`media.directory`: `{}` is no directory", directory.display());
+        let kept_apart = [&*data, &*signing_keys, &*content_keys];
+        check_media(directory, &kept_apart).context("`media.directory`")?;
     }
     let mut settings = service::Settings::new(&file.issuer);
     settings.public_url = file.public_url;
     settings.proofs = file.proofs;
     settings.cors_origins = file.cors_origins;
     settings.media = media;
+    file.limits.apply(&mut settings);
     let mut engine = engine::Options::default();
     engine.cached_bytes_max = file.engine.cached_bytes_max.unwrap_or(engine.cached_bytes_max);
     engine.in_flight_max = file.engine.in_flight_max.unwrap_or(engine.in_flight_max);
@@ -109,19 +116,19 @@ fn plan(file: File, base: &Path, master: &MasterKey) -> anyhow::Result<Plan> {
             *path = base.join(&path);
         }
     }
-    let content_keys = base.join(file.content_keys);
     Ok(Plan {
         listen: file.listen,
-        data: base.join(file.data),
+        data,
         policy: PolicySource::Directory(base.join(file.policy)),
         catalogue: CatalogueSource::File(base.join(file.catalogue)),
         delivery: Delivery::new(media_base.as_deref(), vec![clear_key()])?,
-        signing_keys: SigningKeys::load(&base.join(file.signing_keys))?,
+        signing_keys: SigningKeys::load(&signing_keys)?,
         content_keys: ContentKeys::load(&content_keys, master)?,
         issuers,
         api_keys: file.api_keys,
         settings,
         engine,
+        limits: file.limits,
         demo: None,
     })
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use drm::content_keys::{ContentKeys, MasterKey, seal, write_sealed};
 use drm::signing_keys::SigningKeys;
 use playback::Delivery;
@@ -16,12 +16,13 @@ use rust_embed::RustEmbed;
 use service::DemoIdp;
 
 use crate::arguments::Demo;
-use crate::plan::{CatalogueSource, Plan, PolicySource, clear_key};
+use crate::limits::Limits;
+use crate::plan::{CatalogueSource, Plan, PolicySource, check_media, clear_key};
 
 /// `iss` of the demo's leases. Not an address: a browser keeps its downloads when the port changes.
 const ISSUER: &str = "urn:carnet:demo";
 
-/// The catalogue.
+/// The catalogue, and the plain content keys of the films, which are nobody's secret.
 #[derive(RustEmbed)]
 #[folder = "../../demo/"]
 struct Samples;
@@ -33,7 +34,7 @@ struct Samples;
 #[exclude = "*.scenario.toml"]
 struct SamplePolicy;
 
-/// The sample films, and their plain content keys, which are nobody's secret.
+/// The sample films. Everything here is served.
 #[derive(RustEmbed)]
 #[folder = "../../media/"]
 #[include = "art/*"]
@@ -41,10 +42,9 @@ struct SamplePolicy;
 #[include = "*/*.mp4"]
 #[include = "*/*.mpd"]
 #[include = "*/*.m3u8"]
-#[include = "demo-keys.json"]
 struct Media;
 
-const CONTENT_KEYS: &str = "demo-keys.json";
+const CONTENT_KEYS: &str = "content-keys.json";
 
 pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
     let data = typed.data_dir;
@@ -52,9 +52,12 @@ pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
     let signing_keys = SigningKeys::load_or_create(&data.join("keys/signing"))?;
     let identity = DemoIdp::new(SigningKeys::load_or_create(&data.join("keys/identity"))?);
     let mut settings = service::Settings::new(ISSUER);
+    // Nobody but the person who stops it would have to hear of it.
+    let limits = Limits { unready_seconds: 0, ..Limits::default() };
+    limits.apply(&mut settings);
     settings.media = Some(match typed.media {
         Some(directory) => {
-            ensure!(directory.is_dir(), "`--media`: `{}` is no directory", directory.display());
+            check_media(&directory, &[&data]).context("`--media`")?;
             directory
         }
         None => unpack_media(&data.join("media"))?,
@@ -67,7 +70,7 @@ pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
         },
         catalogue: match typed.catalogue {
             Some(file) => CatalogueSource::File(file),
-            None => CatalogueSource::BuiltIn(sample_catalogue()?.into()),
+            None => CatalogueSource::BuiltIn(sample("catalogue.jsonl")?.into_bytes().into()),
         },
         delivery: Delivery::new(None, vec![clear_key()])?,
         signing_keys,
@@ -76,6 +79,7 @@ pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
         api_keys: vec![],
         settings,
         engine: engine::Options::default(),
+        limits,
         demo: Some(identity),
         data,
     })
@@ -95,9 +99,9 @@ Everything is kept in `{}`; remove it to start anew. Stop with Ctrl-C.
     );
 }
 
-fn sample_catalogue() -> anyhow::Result<Vec<u8>> {
-    let file = Samples::get("catalogue.jsonl").context("the sample catalogue is missing")?;
-    Ok(file.data.into_owned())
+fn sample(name: &str) -> anyhow::Result<String> {
+    let file = Samples::get(name).with_context(|| format!("the sample `{name}` is missing"))?;
+    String::from_utf8(file.data.into_owned()).with_context(|| format!("the sample `{name}`"))
 }
 
 fn sample_policy() -> anyhow::Result<Vec<(String, String)>> {
@@ -111,9 +115,8 @@ fn sample_policy() -> anyhow::Result<Vec<(String, String)>> {
 /// Sealed anew at each start, because another release may bring other films.
 fn content_keys(directory: &Path) -> anyhow::Result<ContentKeys> {
     let master = MasterKey::parse(&master_key(&directory.join("master.key"))?)?;
-    let path = directory.join("content-keys.json");
-    let plain = Media::get(CONTENT_KEYS).context("the keys of the sample films are missing")?;
-    let sealed = seal(std::str::from_utf8(&plain.data)?, &master)?;
+    let path = directory.join(CONTENT_KEYS);
+    let sealed = seal(&sample(CONTENT_KEYS)?, &master)?;
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => write_sealed(&path, &sealed),
@@ -140,7 +143,7 @@ fn master_key(path: &Path) -> anyhow::Result<String> {
 
 /// The films lie beside the store as files, because players ask for parts of files.
 fn unpack_media(directory: &Path) -> anyhow::Result<PathBuf> {
-    for name in Media::iter().filter(|name| name != CONTENT_KEYS) {
+    for name in Media::iter() {
         let path = directory.join(name.as_ref());
         let Some(file) = Media::get(&name) else { continue };
         if fs::read(&path).is_ok_and(|there| there == *file.data) {

@@ -25,6 +25,7 @@ pub(crate) fn start(style: Style) {
     // A subscriber that is already there stays; only tests have one.
     let _ = match style {
         Style::ForPeople => builder.with_target(false).compact().try_init(),
-        Style::Json => builder.json().flatten_event(true).try_init(),
+        // There is one span, the request's, and once on a line is enough.
+        Style::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     };
 }

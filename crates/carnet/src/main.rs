@@ -19,6 +19,7 @@ mod arguments;
 mod config;
 mod demo;
 mod keys;
+mod limits;
 mod logging;
 mod node;
 mod plan;
@@ -57,6 +58,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Policy(Policy::Check { path, strict }) => policy::check(&path, strict),
         Command::Policy(Policy::Explain(typed)) => policy::explain(*typed),
         Command::Policy(Policy::Diff { old, new, json }) => return policy::diff(&old, &new, json),
+        Command::Policy(Policy::Replay(typed)) => policy::replay(&typed),
         Command::Policy(Policy::Test { path, policy }) => policy::test(&path, policy.as_deref()),
         Command::Keys(Keys::Master) => keys::master(),
         Command::Keys(Keys::Seal { input, output }) => keys::seal(&input, &output),

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use domain::Timestamp;
@@ -20,19 +20,11 @@ use store_embedded::EmbeddedStore;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::limits::{Limits, seconds};
 use crate::plan::Plan;
 use crate::reload;
 
-/// A grant lives two minutes: room for a thousand licenses a second.
-const GRANTS_REMEMBERED_MAX: usize = 125_000;
-const PROOFS_REMEMBERED_MAX: usize = 500_000;
-const PROOF_WINDOW_SECONDS: u32 = 60;
-const TOKENS_REMEMBERED_MAX: usize = 100_000;
-/// Keys that an identity provider took back are forgotten within this time.
-const KEYS_REFRESH_INTERVAL: Duration = Duration::from_secs(600);
-
-/// What was accepted is answered within this time of being told to stop.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
+const CLOCK_WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Returns when the service was stopped in good order. `announce` is called when it answers.
 pub(crate) fn run(plan: Plan, announce: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
@@ -45,17 +37,20 @@ async fn serve(plan: Plan, announce: impl FnOnce(SocketAddr)) -> anyhow::Result<
     let listener = listen(plan.listen).await?;
     let address = listener.local_addr()?;
     let (policy, catalogue) = (plan.policy.clone(), plan.catalogue.clone());
+    let refresh_interval = seconds(plan.limits.keys_refresh_seconds);
+    let drain_max = seconds(plan.limits.drain_seconds_max);
     let state = Arc::new(assemble(plan).await?);
     refresh_keys(&state).await;
     let hang_up = signal(SignalKind::hangup())?;
     let background = [
         tokio::spawn(keep_snapshots(Arc::clone(&state))),
-        tokio::spawn(keep_keys_fresh(Arc::clone(&state))),
+        tokio::spawn(keep_keys_fresh(Arc::clone(&state), refresh_interval)),
+        tokio::spawn(watch_clock(Arc::clone(&state))),
         tokio::spawn(reload::follow(Arc::clone(&state), policy, catalogue, hang_up)),
     ];
     let stop = Stop::new()?;
     announce(address);
-    service::serve(listener, Arc::clone(&state), stop.asked(), DRAIN_MAX).await;
+    service::serve(listener, Arc::clone(&state), stop.asked(), drain_max).await;
     for task in background {
         task.abort();
         let _ = task.await;
@@ -78,12 +73,13 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 async fn assemble(plan: Plan) -> anyhow::Result<AppState> {
+    let limits = &plan.limits;
     // What can be wrong with files comes before what is made or opened.
     let policy = plan.policy.load()?;
     let catalogue = plan.catalogue.load()?;
-    let tokens = TokenVerifier::new(plan.issuers, TOKENS_REMEMBERED_MAX)?;
-    let ledger = open_store(&plan.data.join("ledger"))?;
-    let viewing = open_store(&plan.data.join("viewing"))?;
+    let tokens = TokenVerifier::new(plan.issuers, limits.tokens_remembered_max)?;
+    let ledger = open_store(&plan.data.join("ledger"), limits)?;
+    let viewing = open_store(&plan.data.join("viewing"), limits)?;
     tracing::info!(policy = %policy.policy.version, titles = catalogue.len(), "loaded");
     let policies = Policies::open(ledger.clone(), policy).await.context("publishing the policy")?;
     let policies = Arc::new(policies);
@@ -95,37 +91,50 @@ async fn assemble(plan: Plan) -> anyhow::Result<AppState> {
         delivery: plan.delivery,
         signing: service::Signing::new(plan.signing_keys, &plan.settings.issuer),
         content_keys: plan.content_keys,
-        grant_memory: GrantMemory::new(GRANTS_REMEMBERED_MAX),
+        grant_memory: GrantMemory::new(limits.grants_remembered_max),
         tokens,
-        proofs: ProofVerifier::new(PROOF_WINDOW_SECONDS, PROOFS_REMEMBERED_MAX),
+        proofs: ProofVerifier::new(limits.proof_window_seconds, limits.proofs_remembered_max),
         callers: ServiceCredentials::new(plan.api_keys),
-        clock: Arc::new(now),
+        clock: clock(),
         ids: service::Ids::new(Arc::new(rand::random)),
         settings: plan.settings,
         demo: plan.demo,
         metrics: service::Metrics::default(),
         unfinished: service::Unfinished::default(),
+        replays: service::Replays::default(),
     })
 }
 
-fn open_store(directory: &Path) -> anyhow::Result<Arc<EmbeddedStore>> {
-    EmbeddedStore::open(directory, &store_embedded::Options::default())
+fn open_store(directory: &Path, limits: &Limits) -> anyhow::Result<Arc<EmbeddedStore>> {
+    EmbeddedStore::open(directory, &limits.store())
         .map(Arc::new)
         .with_context(|| format!("the store `{}` was not opened", directory.display()))
 }
 
-fn now() -> Timestamp {
+fn clock() -> service::Clock {
+    let started = Instant::now();
+    service::Clock::new(wall_clock, move || started.elapsed())
+}
+
+fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+async fn watch_clock(state: Arc<AppState>) {
+    loop {
+        tokio::time::sleep(CLOCK_WATCH_INTERVAL).await;
+        state.watch_clock();
+    }
 }
 
 async fn keep_snapshots(state: Arc<AppState>) {
     state.engine.keep_snapshots().await;
 }
 
-async fn keep_keys_fresh(state: Arc<AppState>) {
+async fn keep_keys_fresh(state: Arc<AppState>, interval: Duration) {
     loop {
-        tokio::time::sleep(KEYS_REFRESH_INTERVAL).await;
+        tokio::time::sleep(interval).await;
         refresh_keys(&state).await;
     }
 }

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use codec::policy::Loaded;
 use drm::content_keys::ContentKeys;
 use drm::signing_keys::SigningKeys;
 use playback::{Catalogue, Delivery, DrmSystem};
 use service::auth::service_credential::ApiKeyConfig;
 use service::auth::token::IssuerConfig;
+
+use crate::limits::Limits;
 
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -26,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) api_keys: Vec<ApiKeyConfig>,
     pub(crate) settings: service::Settings,
     pub(crate) engine: engine::Options,
+    pub(crate) limits: Limits,
     pub(crate) demo: Option<service::DemoIdp>,
 }
 
@@ -78,6 +81,23 @@ impl CatalogueSource {
         };
         loaded.map_err(|errors| anyhow!("the catalogue is not usable:\n{errors}"))
     }
+}
+
+/// Everything in the directory of media is served to everybody.
+pub(crate) fn check_media(directory: &Path, kept_apart: &[&Path]) -> anyhow::Result<()> {
+    ensure!(directory.is_dir(), "`{}` is no directory", directory.display());
+    // What does not exist yet has no other name than its own.
+    let place = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+    let media = place(directory)?;
+    for path in kept_apart {
+        ensure!(
+            !place(path)?.starts_with(&media),
+            "everything in `{}` is served, and `{}` lies there: keep them apart",
+            directory.display(),
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// The one DRM system of this version.

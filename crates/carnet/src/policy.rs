@@ -6,6 +6,7 @@
 mod check;
 mod diff;
 mod explain;
+mod replay;
 mod test;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use codec::policy::{Loaded, load_dir, load_file};
 pub(crate) use check::check;
 pub(crate) use diff::diff;
 pub(crate) use explain::explain;
+pub(crate) use replay::replay;
 pub(crate) use test::test;
 
 /// A directory, or a policy of one file.

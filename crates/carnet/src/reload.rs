@@ -102,8 +102,9 @@ async fn reload_policy(state: &AppState, source: &PolicySource) {
 fn reload_catalogue(state: &AppState, source: &CatalogueSource) {
     match source.load() {
         Ok(catalogue) => {
-            tracing::info!(titles = catalogue.len(), "catalogue loaded");
+            let titles = catalogue.len();
             state.catalogue.store(Arc::new(catalogue));
+            tracing::info!(titles, "catalogue loaded");
         }
         Err(error) => {
             tracing::error!("catalogue not reloaded, the last good one stays: {error:#}");

@@ -13,6 +13,7 @@ mod places;
 mod read;
 mod rules;
 pub mod scenario;
+pub mod texts;
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -21,6 +22,7 @@ use std::path::Path;
 
 use domain::{Policy, PolicyVersion};
 use ring::digest::{SHA256, digest};
+use texts::Texts;
 
 pub use self::absent::AbsentFact;
 pub use self::facet::Direction;
@@ -49,6 +51,8 @@ pub struct Loaded {
     pub source: String,
     /// Where a rule leaves unsaid what the absence of a fact means.
     pub unsaid: Vec<AbsentFact>,
+    /// What members are told in the policy's own words.
+    pub texts: Texts,
 }
 
 /// One thing wrong with a policy, and what to do about it.
@@ -159,8 +163,8 @@ pub fn parse(files: &[(&str, &str)]) -> Result<Loaded, PolicyErrors> {
         let _ = write!(source, "file {} {name}\n{text}\n", text.len());
     }
     source.push_str(SOURCE_END);
-    let (policy, unsaid) = rules::policy(&files, version(&source))?;
-    Ok(Loaded { policy, source, unsaid })
+    let (policy, unsaid, texts) = rules::policy(&files, version(&source))?;
+    Ok(Loaded { policy, source, unsaid, texts })
 }
 
 const SOURCE_HEADER: &str = "carnet policy 1\n";

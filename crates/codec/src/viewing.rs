@@ -13,7 +13,8 @@ use crate::event::{DecodeError, item, never};
 use crate::v1::{At, list, optional, words};
 
 const FORMAT: u8 = 1;
-const VERSION: u16 = 1;
+/// What is written; every version before it is read.
+const VERSION: u16 = 2;
 
 /// What a device sent at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,9 @@ pub struct RawEvent {
     pub occurred_at: Timestamp,
     /// By the device's own clock.
     pub device_at: Timestamp,
+    /// How far that clock stood below the highest time it had seen, where the device says so: one
+    /// that was set back.
+    pub clock_behind_ms: Option<u64>,
     pub position_ms: Option<u64>,
 }
 
@@ -105,6 +109,79 @@ struct RawEventV1<'b> {
     position_ms: Option<u64>,
 }
 
+/// As before, and how far the device's clock stood behind.
+#[derive(Debug, Encode, Decode, CborLen)]
+#[cbor(map)]
+struct UploadV2<'b> {
+    #[b(0)]
+    device: &'b str,
+    #[n(1)]
+    received_at: i64,
+    #[b(2)]
+    events: Vec<RawEventV2<'b>>,
+}
+
+#[derive(Debug, Encode, Decode, CborLen)]
+#[cbor(map)]
+struct RawEventV2<'b> {
+    #[n(0)]
+    sequence: u64,
+    #[b(1)]
+    session: &'b str,
+    #[b(2)]
+    title: &'b str,
+    #[b(3)]
+    license: Option<&'b str>,
+    #[n(4)]
+    term: Option<u32>,
+    #[n(5)]
+    what: What,
+    #[n(6)]
+    occurred_at: i64,
+    #[n(7)]
+    device_at: i64,
+    #[n(8)]
+    position_ms: Option<u64>,
+    #[n(9)]
+    clock_behind_ms: Option<u64>,
+}
+
+impl<'b> From<UploadV1<'b>> for UploadV2<'b> {
+    fn from(v1: UploadV1<'b>) -> Self {
+        let UploadV1 { device, received_at, events } = v1;
+        Self { device, received_at, events: events.into_iter().map(Into::into).collect() }
+    }
+}
+
+impl<'b> From<RawEventV1<'b>> for RawEventV2<'b> {
+    /// Version 1 had no place for `clock_behind_ms`: what a device said of it then is not known.
+    fn from(v1: RawEventV1<'b>) -> Self {
+        let RawEventV1 {
+            sequence,
+            session,
+            title,
+            license,
+            term,
+            what,
+            occurred_at,
+            device_at,
+            position_ms,
+        } = v1;
+        Self {
+            sequence,
+            session,
+            title,
+            license,
+            term,
+            what,
+            occurred_at,
+            device_at,
+            position_ms,
+            clock_behind_ms: None,
+        }
+    }
+}
+
 words! {
     What = SessionEvent { 0 Start 1 Pause 2 Resume 3 KeepAlive 4 Stop }
 }
@@ -112,10 +189,10 @@ words! {
 pub fn encode_upload(upload: &Upload) -> Vec<u8> {
     let Upload { device, received_at, events } = upload;
     let at = At(*received_at);
-    let stored = UploadV1 {
+    let stored = UploadV2 {
         device: device.as_str(),
         received_at: received_at.as_millis(),
-        events: events.iter().map(|event| RawEventV1::of(event, at)).collect(),
+        events: events.iter().map(|event| RawEventV2::of(event, at)).collect(),
     };
     let mut out = Encoder::new(Vec::new());
     let put = out.u8(FORMAT).and_then(|out| out.u16(VERSION)).and_then(|out| out.encode(stored));
@@ -136,10 +213,12 @@ pub fn decode_upload(bytes: &[u8]) -> Result<Upload, DecodeError> {
     let mut input = Decoder::new(bytes);
     input.u8()?;
     let version = input.u16()?;
-    if version != VERSION {
-        return Err(DecodeError::Version { kind: "session_events", version });
-    }
-    let UploadV1 { device, received_at, events } = item::<UploadV1<'_>>(&mut input)?;
+    let stored = match version {
+        1 => item::<UploadV1<'_>>(&mut input)?.into(),
+        2 => item::<UploadV2<'_>>(&mut input)?,
+        _ => return Err(DecodeError::Version { kind: "session_events", version }),
+    };
+    let UploadV2 { device, received_at, events } = stored;
     if bytes.len() != input.position() {
         return Err(DecodeError::NotOfItsVersion {
             expected: input.position(),
@@ -154,7 +233,7 @@ pub fn decode_upload(bytes: &[u8]) -> Result<Upload, DecodeError> {
     })
 }
 
-impl<'b> RawEventV1<'b> {
+impl<'b> RawEventV2<'b> {
     fn of(event: &'b RawEvent, at: At) -> Self {
         let RawEvent {
             sequence,
@@ -164,6 +243,7 @@ impl<'b> RawEventV1<'b> {
             what,
             occurred_at,
             device_at,
+            clock_behind_ms,
             position_ms,
         } = event;
         Self {
@@ -176,6 +256,7 @@ impl<'b> RawEventV1<'b> {
             occurred_at: at.to(*occurred_at),
             device_at: at.to(*device_at),
             position_ms: *position_ms,
+            clock_behind_ms: *clock_behind_ms,
         }
     }
 
@@ -194,6 +275,7 @@ impl<'b> RawEventV1<'b> {
             what: self.what.into(),
             occurred_at: at.instant(self.occurred_at)?,
             device_at: at.instant(self.device_at)?,
+            clock_behind_ms: self.clock_behind_ms,
             position_ms: self.position_ms,
         })
     }
@@ -213,6 +295,7 @@ mod tests {
             what,
             occurred_at: at(-86_400_000),
             device_at: at(-86_000_000),
+            clock_behind_ms: (sequence == 2).then_some(60_000),
             position_ms: Some(17),
         };
         let license = Some((LicenseId::new("l-1").unwrap(), 2));
@@ -231,11 +314,17 @@ mod tests {
         assert_eq!(decode_upload(&encode_upload(&upload())).unwrap(), upload());
     }
 
-    /// Golden: what was stored by the first version reads for ever.
+    /// Golden: what was stored by any version reads for ever.
     #[test]
-    fn the_first_version_is_read_for_ever() {
-        let bytes = include_bytes!("../fixtures/viewing/session_events.v1.cbor");
+    fn every_version_is_read_for_ever() {
+        let bytes = include_bytes!("../fixtures/viewing/session_events.v2.cbor");
         assert_eq!(decode_upload(bytes).unwrap(), upload());
+        assert_eq!(encode_upload(&upload()), bytes, "what is written now has its bytes here");
+
+        let bytes = include_bytes!("../fixtures/viewing/session_events.v1.cbor");
+        let mut first = upload();
+        first.events.iter_mut().for_each(|event| event.clock_behind_ms = None);
+        assert_eq!(decode_upload(bytes).unwrap(), first);
     }
 
     #[test]
@@ -245,7 +334,7 @@ mod tests {
             assert!(decode_upload(&bytes[..cut]).is_err(), "cut at {cut}");
         }
         let mut newer = bytes.clone();
-        newer[1] = 2;
+        newer[1] = 3;
         let error = decode_upload(&newer).unwrap_err().to_string();
         assert!(error.contains("run a newer carnet"), "{error}");
         let longer = [bytes.as_slice(), &[0]].concat();

@@ -16,6 +16,7 @@ use crate::folded::{Folded, decoded, load, stream};
 use crate::lanes::{LaneFull, Lanes};
 use crate::policies::Policies;
 use crate::snapshots::Snapshots;
+use crate::what_if::{self, Difference, Go, Kind, Progress, Report, WhatIf};
 
 /// How often one request is decided or appended before it is given up: other nodes are winning
 /// every race for this member, or the store loses every answer.
@@ -122,8 +123,8 @@ impl Engine {
         let inner = &*self.0;
         let _admitted = inner.admit()?;
         let _turn = inner.lanes.enter(member).await.map_err(|LaneFull| inner.overloaded())?;
-        let stream = stream(member)?;
-        let mut folded = inner.take(member, &stream).await?;
+        let mut folded = inner.take(member).await?;
+        let stream = folded.stream.clone();
         // Sent, and no answer came. A decision in doubt is told again word for word: if both
         // arrive one of them conflicts, and its bytes are recognized.
         let mut in_doubt: Option<Made> = None;
@@ -135,17 +136,17 @@ impl Engine {
             };
             if made.decision.events.is_empty() {
                 // No append will tell whether the cached state was the newest.
-                if inner.tail(&stream, &mut folded).await?.is_empty() {
-                    return Ok(inner.answer(member, &stream, folded, made));
+                if inner.tail(&mut folded).await? == 0 {
+                    return Ok(inner.answer(member, folded, made));
                 }
                 continue;
             }
+            let before = folded.version;
             let bodies = made.bodies();
-            let unknown = match inner.store.append(&stream, folded.version, bodies).await {
-                Ok(_) => {
-                    folded.happened(&made.decision.events);
-                    return Ok(inner.appended(member, &stream, folded, made));
-                }
+            // Folded while what was decided on is at hand; kept only once it is durable.
+            folded.happened(&made.decision.events);
+            let unknown = match inner.store.append(&stream, before, bodies).await {
+                Ok(_) => return Ok(inner.appended(member, folded, made)),
                 Err(AppendError::Conflict { .. }) => {
                     inner.counters.conflicts.fetch_add(1, Ordering::Relaxed);
                     doubted
@@ -154,26 +155,22 @@ impl Engine {
                     inner.counters.unknown.fetch_add(1, Ordering::Relaxed);
                     true
                 }
-                Err(error) => {
-                    if !doubted {
-                        inner.states.put(member, folded);
-                    }
-                    return Err(error.into());
-                }
+                Err(error) => return Err(error.into()),
             };
-            let tail = inner.tail(&stream, &mut folded).await?;
-            if unknown && made.is_at_the_start_of(&tail) {
-                return Ok(inner.appended(member, &stream, folded, made));
+            let now = inner.load(stream.clone()).await?;
+            if unknown && now.version > before {
+                let tail = inner.store.read(&stream, before, None).await?.events;
+                if let Some(others) = made.after_it(&tail) {
+                    folded.follow(others)?;
+                    return Ok(inner.appended(member, folded, made));
+                }
             }
-            if !tail.is_empty() {
-                continue; // somebody else was first: decide on what is there now
-            }
-            if unknown {
+            // While nothing is behind what was decided on, it may still arrive. Otherwise somebody
+            // else was first: decide on what is there now.
+            if unknown && now.version == before {
                 in_doubt = Some(made);
-            } else {
-                // Refused, and yet nothing is behind what we know: then we know too much.
-                folded = inner.load(&stream).await?;
             }
+            folded = now;
         }
         Err(EngineError::Unavailable(format!("undecided after {ATTEMPTS_MAX} attempts")))
     }
@@ -200,11 +197,10 @@ impl Engine {
         let inner = &*self.0;
         let _admitted = inner.admit()?;
         let _turn = inner.lanes.enter(member).await.map_err(|LaneFull| inner.overloaded())?;
-        let stream = stream(member)?;
-        let mut folded = inner.take(member, &stream).await?;
-        inner.tail(&stream, &mut folded).await?;
+        let mut folded = inner.take(member).await?;
+        inner.tail(&mut folded).await?;
         let now = (folded.version, Arc::clone(&folded.member));
-        inner.keep(member, &stream, folded);
+        inner.keep(member, folded);
         Ok(now)
     }
 
@@ -225,6 +221,19 @@ impl Engine {
             Some(decoded(recorded.version, body).map(|event| (recorded.version, event)))
         });
         kept.take(limit).collect()
+    }
+
+    /// Asks recorded history again: [`what_if::run`] on this engine's store.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn what_if(
+        &self,
+        what_if: &WhatIf,
+        progress: &mut (dyn FnMut(Progress) -> Go + Send),
+        visit: &mut (dyn FnMut(Kind, &Difference) + Send),
+    ) -> Result<Report, EngineError> {
+        what_if::run(&*self.0.store, what_if, progress, visit)
     }
 
     pub fn policies(&self) -> &Arc<Policies> {
@@ -264,13 +273,14 @@ impl Made {
         self.decision.events.iter().map(encode_event).collect()
     }
 
-    /// Whether these are the very bytes that were recorded next.
-    fn is_at_the_start_of(&self, tail: &[Recorded]) -> bool {
+    /// What follows, if these are the very bytes that were recorded first.
+    fn after_it<'a>(&self, tail: &'a [Recorded]) -> Option<&'a [Recorded]> {
         let bodies = self.bodies();
-        tail.len() >= bodies.len()
-            && tail.iter().zip(&bodies).all(|(recorded, body)| {
-                recorded.body.as_deref().is_some_and(|recorded| recorded == body.as_slice())
-            })
+        let (ours, others) = tail.split_at_checked(bodies.len())?;
+        let same = ours.iter().zip(&bodies).all(|(recorded, body)| {
+            recorded.body.as_deref().is_some_and(|recorded| recorded == body.as_slice())
+        });
+        same.then_some(others)
     }
 }
 
@@ -286,14 +296,14 @@ impl Inner {
     }
 
     /// The member's state, which is nowhere else until it is put back.
-    async fn take(&self, member: &MemberId, stream: &StreamId) -> Result<Folded, EngineError> {
+    async fn take(&self, member: &MemberId) -> Result<Folded, EngineError> {
         match self.states.take(member) {
             Some(folded) => Ok(folded),
-            None => self.load(stream).await,
+            None => self.load(stream(member)?).await,
         }
     }
 
-    async fn load(&self, stream: &StreamId) -> Result<Folded, EngineError> {
+    async fn load(&self, stream: StreamId) -> Result<Folded, EngineError> {
         self.counters.loads.fetch_add(1, Ordering::Relaxed);
         load(&*self.store, stream).await
     }
@@ -305,44 +315,28 @@ impl Inner {
         Ok(Made { decision, policy })
     }
 
-    /// Folds in what was recorded behind the state, and tells what it was.
-    async fn tail(
-        &self,
-        stream: &StreamId,
-        folded: &mut Folded,
-    ) -> Result<Vec<Recorded>, EngineError> {
-        let slice = self.store.read(stream, folded.version, None).await?;
+    /// Folds in what was recorded behind the state, and tells how many events that were.
+    async fn tail(&self, folded: &mut Folded) -> Result<usize, EngineError> {
+        let slice = self.store.read(&folded.stream, folded.version, None).await?;
         folded.follow(&slice.events)?;
-        Ok(slice.events)
+        Ok(slice.events.len())
     }
 
-    fn appended(
-        &self,
-        member: &MemberId,
-        stream: &StreamId,
-        folded: Folded,
-        made: Made,
-    ) -> Decided {
+    fn appended(&self, member: &MemberId, folded: Folded, made: Made) -> Decided {
         let events = made.decision.events.len() as u64;
         self.counters.events_appended.fetch_add(events, Ordering::Relaxed);
-        self.answer(member, stream, folded, made)
+        self.answer(member, folded, made)
     }
 
-    fn answer(
-        &self,
-        member: &MemberId,
-        stream: &StreamId,
-        folded: Folded,
-        Made { decision, policy }: Made,
-    ) -> Decided {
+    fn answer(&self, member: &MemberId, folded: Folded, made: Made) -> Decided {
         let state = Arc::clone(&folded.member);
-        self.keep(member, stream, folded);
-        Decided { decision, member: state, policy }
+        self.keep(member, folded);
+        Decided { decision: made.decision, member: state, policy: made.policy }
     }
 
-    fn keep(&self, member: &MemberId, stream: &StreamId, mut folded: Folded) {
+    fn keep(&self, member: &MemberId, mut folded: Folded) {
         if folded.version - folded.snapshot >= self.options.snapshot_every {
-            self.snapshots.offer(stream, &mut folded);
+            self.snapshots.offer(&mut folded);
         }
         self.states.put(member, folded);
     }

@@ -9,8 +9,9 @@ use store::{EventStore, Recorded, StreamId, Version};
 
 use crate::error::EngineError;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Folded {
+    pub(crate) stream: StreamId,
     /// Of the last event folded in.
     pub(crate) version: Version,
     pub(crate) member: Arc<Member>,
@@ -18,39 +19,41 @@ pub(crate) struct Folded {
     pub(crate) snapshot: Version,
 }
 
+/// Of the streams of members' ledgers.
+pub(crate) const PREFIX: &str = "member:";
+
 /// The stream of a member's ledger.
 pub(crate) fn stream(member: &MemberId) -> Result<StreamId, EngineError> {
-    StreamId::new(&format!("member:{member}"))
+    StreamId::new(&format!("{PREFIX}{member}"))
         .map_err(|error| EngineError::Invalid(error.to_string()))
 }
 
 /// Everything, by way of the newest usable snapshot.
-pub(crate) async fn load(store: &dyn EventStore, stream: &StreamId) -> Result<Folded, EngineError> {
-    let slice = store.read(stream, 0, Some(REDUCER_FINGERPRINT)).await?;
-    let mut folded = match slice.snapshot {
-        None => Folded::default(),
-        Some(snapshot) => match decode_snapshot(&snapshot.body) {
-            Ok(member) => Folded {
-                version: snapshot.version,
-                member: Arc::new(member),
-                snapshot: snapshot.version,
-            },
-            // A cache that cannot be read is no cache: the events are all there.
-            Err(_) => {
-                let mut folded = Folded::default();
-                folded.follow(&store.read(stream, 0, None).await?.events)?;
-                return Ok(folded);
+pub(crate) async fn load(store: &dyn EventStore, stream: StreamId) -> Result<Folded, EngineError> {
+    let mut slice = store.read(&stream, 0, Some(REDUCER_FINGERPRINT)).await?;
+    let mut folded = Folded::nothing(stream);
+    if let Some(snapshot) = slice.snapshot {
+        match decode_snapshot(&snapshot.body) {
+            Ok(member) => {
+                folded.member = Arc::new(member);
+                (folded.version, folded.snapshot) = (snapshot.version, snapshot.version);
             }
-        },
-    };
+            // A cache that cannot be read is no cache: the events are all there.
+            Err(_) => slice.events = store.read(&folded.stream, 0, None).await?.events,
+        }
+    }
     folded.follow(&slice.events)?;
     Ok(folded)
 }
 
 impl Folded {
+    /// Of a stream that nothing was read of.
+    pub(crate) fn nothing(stream: StreamId) -> Self {
+        Self { stream, version: 0, member: Arc::default(), snapshot: 0 }
+    }
+
     /// Folds in what the store recorded behind this version.
     pub(crate) fn follow(&mut self, recorded: &[Recorded]) -> Result<(), EngineError> {
-        let mut member = Arc::unwrap_or_clone(std::mem::take(&mut self.member));
         for Recorded { version, body } in recorded {
             if *version != self.version + 1 {
                 return Err(EngineError::Corrupt(format!(
@@ -60,19 +63,22 @@ impl Folded {
             }
             // An erased event says no more than that it was there.
             if let Some(body) = body {
-                member = evolve(member, &decoded(*version, body)?);
+                self.fold(&decoded(*version, body)?);
             }
             self.version = *version;
         }
-        self.member = Arc::new(member);
         Ok(())
     }
 
-    /// Folds in what this engine appended.
+    /// Folds in what this engine appends.
     pub(crate) fn happened(&mut self, events: &[Event]) {
-        let member = Arc::unwrap_or_clone(std::mem::take(&mut self.member));
-        self.member = Arc::new(events.iter().fold(member, evolve));
+        events.iter().for_each(|event| self.fold(event));
         self.version += events.len() as Version;
+    }
+
+    fn fold(&mut self, event: &Event) {
+        let member = Arc::make_mut(&mut self.member);
+        *member = evolve(std::mem::take(member), event);
     }
 
     /// About how much memory it takes.

@@ -32,9 +32,9 @@ impl Snapshots {
     }
 
     /// Does not wait.
-    pub(crate) fn offer(&self, stream: &StreamId, folded: &mut Folded) {
+    pub(crate) fn offer(&self, folded: &mut Folded) {
         let due = Due {
-            stream: stream.clone(),
+            stream: folded.stream.clone(),
             version: folded.version,
             member: Arc::clone(&folded.member),
         };

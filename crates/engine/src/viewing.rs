@@ -2,8 +2,11 @@
 //!
 //! Viewing data is not ledger data: the ledger records that and when a session began and what
 //! counts; here is what the device saw, with its own retention and erasure. Writing never asks
-//! what is there already, so an upload that comes again is stored again, and reading counts each
+//! what is there already, so an upload that comes again is stored again, and reading tells each
 //! sequence number of a device once.
+//!
+//! A member's log is cut into parts of [`PART_UPLOADS`], each a stream, so that a page of it can be
+//! read without the rest. What comes again in a later part is told again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,10 +23,21 @@ use crate::error::EngineError;
 /// Of so many members the length of the log is remembered; of others the store tells it.
 const LENGTHS_MAX: usize = 65_536;
 
+/// INVARIANT: a part is full before the next one begins, so versions number the uploads of all
+/// parts without gaps.
+const PART_UPLOADS: u64 = 256;
+
 #[derive(Debug)]
 pub struct Viewing {
     store: Arc<dyn EventStore>,
     lengths: Cache<MemberId, Version>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    pub events: Vec<Viewed>,
+    /// Where to read on; absent when the log ends here.
+    pub next: Option<Version>,
 }
 
 /// A session event as first reported.
@@ -41,8 +55,7 @@ impl Viewing {
         Self { store, lengths: Cache::new(LENGTHS_MAX) }
     }
 
-    /// Durable once it returns. Tried again after a lost answer it may be stored twice, which no
-    /// reader sees.
+    /// Durable once it returns. Tried again after a lost answer it may be stored twice.
     ///
     /// # Errors
     /// When it is not known to be stored: the device keeps the events and sends them again.
@@ -56,28 +69,35 @@ impl Viewing {
         if events.is_empty() {
             return Ok(());
         }
-        let stream = stream(member)?;
         let events = events.to_vec();
         let body = encode_upload(&Upload { device: device.clone(), received_at, events });
-        let mut expected = self.lengths.get(member).unwrap_or(0);
-        for _ in 0..ATTEMPTS_MAX {
-            expected = match self.store.append(&stream, expected, vec![body.clone()]).await {
+        let mut length = self.lengths.get(member).unwrap_or(0);
+        let mut attempts = 0;
+        while attempts < ATTEMPTS_MAX {
+            let (part, expected) = (length / PART_UPLOADS, length % PART_UPLOADS);
+            let stream = stream(member, part)?;
+            let appended = self.store.append(&stream, expected, vec![body.clone()]).await;
+            let in_part = match appended {
                 Ok(version) => {
-                    self.lengths.insert(member.clone(), version);
+                    self.lengths.insert(member.clone(), part * PART_UPLOADS + version);
                     return Ok(());
                 }
                 Err(AppendError::Conflict { actual, .. }) => actual,
                 Err(AppendError::Unknown(_)) => expected,
                 Err(error) => return Err(error.into()),
             };
+            length = part * PART_UPLOADS + in_part;
+            // On the way to the part where the log ends, nothing has been tried yet.
+            attempts += usize::from(in_part < PART_UPLOADS);
         }
         Err(EngineError::Unavailable(format!(
             "the upload was not stored in {ATTEMPTS_MAX} attempts"
         )))
     }
 
-    /// Events of the uploads behind a version, in the order in which they came: whole uploads,
-    /// until there are `limit` events or more.
+    /// Events of the uploads behind a version, in the order in which they came: whole uploads, until
+    /// there are `limit` events or more, or the part of the log ends in which the version lies. Reads
+    /// no more than that part.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -86,32 +106,43 @@ impl Viewing {
         member: &MemberId,
         after: Version,
         limit: usize,
-    ) -> Result<Vec<Viewed>, EngineError> {
-        // From the beginning, for an upload behind `after` may repeat what came before it.
-        let slice = self.store.read(&stream(member)?, 0, None).await?;
+    ) -> Result<Page, EngineError> {
+        let (part, before) = (after / PART_UPLOADS, after / PART_UPLOADS * PART_UPLOADS);
+        // From its beginning, for an upload behind `after` may repeat what came before it.
+        let slice = self.store.read(&stream(member, part)?, 0, None).await?;
         let mut reported = BTreeSet::new();
-        let mut viewed = Vec::new();
+        let mut page = Page::default();
+        let mut last = after;
         for recorded in &slice.events {
+            let version = before + recorded.version;
+            if version > after && page.events.len() >= limit {
+                page.next = Some(last);
+                return Ok(page);
+            }
+            last = version;
             let Some(body) = &recorded.body else { continue };
             let Upload { device, received_at, events } = decode_upload(body).map_err(|error| {
-                EngineError::Corrupt(format!("viewing log, version {}: {error}", recorded.version))
+                EngineError::Corrupt(format!("viewing log, version {version}: {error}"))
             })?;
-            let asked = recorded.version > after && viewed.len() < limit;
             for event in events {
-                let first = reported.insert((device.clone(), event.sequence));
-                if first && asked {
-                    let (version, device) = (recorded.version, device.clone());
-                    viewed.push(Viewed { version, device, received_at, event });
+                if reported.insert((device.clone(), event.sequence)) && version > after {
+                    let device = device.clone();
+                    page.events.push(Viewed { version, device, received_at, event });
                 }
             }
         }
-        Ok(viewed)
+        page.next = (last == before + PART_UPLOADS).then_some(last);
+        Ok(page)
     }
 }
 
-fn stream(member: &MemberId) -> Result<StreamId, EngineError> {
-    StreamId::new(&format!("viewing:{member}"))
-        .map_err(|error| EngineError::Invalid(error.to_string()))
+fn stream(member: &MemberId, part: u64) -> Result<StreamId, EngineError> {
+    // The number stands where no member's id can be mistaken for it.
+    let id = match part {
+        0 => format!("viewing:{member}"),
+        part => format!("viewing-{part}:{member}"),
+    };
+    StreamId::new(&id).map_err(|error| EngineError::Invalid(error.to_string()))
 }
 
 #[cfg(test)]

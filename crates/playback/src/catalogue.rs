@@ -32,7 +32,10 @@ pub struct Title {
     pub name: String,
     pub description: Option<String>,
     pub year: Option<u32>,
+    /// For people: `12+`.
     pub maturity: Option<String>,
+    /// For the gates of a policy: a number on the scale of the profiles' limits.
+    pub maturity_rating: Option<u16>,
     pub runtime_seconds: u32,
     pub images: Images,
     pub manifests: Manifests,

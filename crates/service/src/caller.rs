@@ -28,9 +28,8 @@ impl FromRequestParts<Arc<AppState>> for MemberCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Problem> {
-        let now_ms = state.now().as_millis();
         let credential = auth::credential(text(&parts.headers, header::AUTHORIZATION.as_str()))?;
-        let token = state.tokens.verify(credential, now_ms).await?;
+        let token = state.by_either_clock(|at_ms| state.tokens.verify(credential, at_ms)).await?;
         let member = token.member()?.clone();
         let mode = state.settings.proofs;
         // A token that its issuer bound to a key is worth nothing without that key.
@@ -40,9 +39,9 @@ impl FromRequestParts<Arc<AppState>> for MemberCaller {
                 let request = ProvenRequest {
                     method: parts.method.as_str(),
                     url: &url,
-                    token: Some(credential),
+                    token_hash: Some(&token.hash),
                 };
-                let proof = state.proofs.verify(proof, request, now_ms)?;
+                let proof = state.proofs.verify(proof, request, state.now().as_millis())?;
                 proof.check_binding(&token)?;
                 Some(proof)
             }
@@ -163,16 +162,20 @@ impl FromRequestParts<Arc<AppState>> for ServiceCaller {
 
 async fn with_role(parts: &Parts, state: &AppState, role: Role) -> Result<(), Problem> {
     let credential = auth::credential(text(&parts.headers, header::AUTHORIZATION.as_str()))?;
-    let now_ms = state.now().as_millis();
-    let caller = state.callers.verify(credential, role, &state.tokens, now_ms).await?;
+    let caller = state
+        .by_either_clock(|at_ms| state.callers.verify(credential, role, &state.tokens, at_ms))
+        .await?;
     if let Caller::Token(token) = &caller
         && token.bound_key.is_some()
     {
         let proof = text(&parts.headers, "dpop").ok_or(AuthError::ProofMissing)?;
         let url = url(parts, state)?;
-        let request =
-            ProvenRequest { method: parts.method.as_str(), url: &url, token: Some(credential) };
-        state.proofs.verify(proof, request, now_ms)?.check_binding(token)?;
+        let request = ProvenRequest {
+            method: parts.method.as_str(),
+            url: &url,
+            token_hash: Some(&token.hash),
+        };
+        state.proofs.verify(proof, request, state.now().as_millis())?.check_binding(token)?;
     }
     // Who acted, for the record of what was done with more than a member's rights.
     tracing::info!(caller = caller.name(), role = role.name(), "acts");

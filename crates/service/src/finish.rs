@@ -7,12 +7,12 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
 
-/// Counts what runs on without its client, so that a shutdown can wait for it.
+/// Whether the service is to stop, and what runs on without its client, for a stop to wait for.
 #[derive(Debug, Clone, Default)]
 pub struct Unfinished(Arc<Count>);
 
@@ -20,6 +20,7 @@ pub struct Unfinished(Arc<Count>);
 struct Count {
     tasks: AtomicUsize,
     changed: Notify,
+    is_stopping: AtomicBool,
 }
 
 impl Unfinished {
@@ -32,6 +33,14 @@ impl Unfinished {
             }
             changed.await;
         }
+    }
+
+    pub(crate) fn begin_to_stop(&self) {
+        self.0.is_stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.is_stopping.load(Ordering::SeqCst)
     }
 
     fn begin(&self) -> Running {

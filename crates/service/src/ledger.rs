@@ -1,7 +1,7 @@
 //! The door to the ledger: a request goes in with its facts, and comes out decided or as a
 //! problem.
 
-use domain::member::{Answer, Command, Outcome};
+use domain::member::{Answer, Command, Outcome, standing};
 use domain::{
     Decision, IdempotencyKey, Member, MemberFacts, MemberId, Request, Territory, Timestamp,
     TitleFacts, TitleId,
@@ -11,8 +11,8 @@ use playback::{Catalogue, Title, Unavailable};
 
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::wire::refusal::Refusal;
-use crate::words::Names;
+use crate::wire::refusal::{CapState, Refusal};
+use crate::words::{self, Names, Subject};
 
 /// How far a decision may lie ahead of the clock before that is reported. Requests of one member
 /// overtake each other by less.
@@ -35,9 +35,44 @@ impl Accepted {
         &self.decided.member
     }
 
+    /// What is left of each cap, by the position of the command in the request.
+    pub(crate) fn standing(&self, state: &AppState, facts: &MemberFacts) -> Vec<(u16, CapState)> {
+        let Decided { member, policy, .. } = &self.decided;
+        let (at, commands) = (self.at(), Vec::new());
+        let request = Request { at, idempotency: None, facts: facts.clone(), commands };
+        let catalogue = state.catalogue.load();
+        let names = Names { catalogue: &catalogue, member };
+        let standing = standing(member, &request, &self.outcomes, policy, at);
+        let told = standing.iter().filter_map(|(command, cap)| {
+            let subject = subject(member, self.outcomes.get(usize::from(*command))?)?;
+            Some((*command, CapState::new(cap, words::left(cap, subject, policy, at, names))))
+        });
+        told.collect()
+    }
+
+    /// Of a request with one command.
+    pub(crate) fn caps(&self, state: &AppState, facts: &MemberFacts) -> Vec<CapState> {
+        self.standing(state, facts).into_iter().map(|(_, cap)| cap).collect()
+    }
+
     /// Of a request with one command.
     pub(crate) fn outcome(&self) -> Result<&Outcome, Problem> {
         self.outcomes.first().ok_or_else(unexpected)
+    }
+}
+
+/// What an outcome that adds to caps is about.
+fn subject<'a>(member: &'a Member, outcome: &'a Outcome) -> Option<Subject<'a>> {
+    match outcome {
+        Outcome::Held { license, .. } => {
+            let license = member.license(license)?;
+            let title = Some((&license.title, &license.facts.title));
+            Some(Subject { device: &license.device, title })
+        }
+        Outcome::DeviceRegistered { device, .. } | Outcome::DeviceRemoved { device, .. } => {
+            Some(Subject { device, title: None })
+        }
+        _ => None,
     }
 }
 
@@ -93,7 +128,7 @@ pub(crate) fn title_facts(
         partner: title.partner.clone(),
         series: title.series.clone(),
         tags: title.tags.as_slice().into(),
-        maturity_rating: None,
+        maturity_rating: title.maturity_rating,
         downloadable: title.downloadable,
         offered: true,
         available_from: None,

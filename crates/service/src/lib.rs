@@ -6,8 +6,10 @@
 
 pub mod auth;
 
+mod answer;
 mod assets;
 mod caller;
+mod clock;
 mod demo;
 mod extract;
 mod finish;
@@ -17,18 +19,23 @@ mod offline;
 mod openapi;
 mod path;
 mod problem;
+mod replays;
 mod request;
 mod router;
 mod routes;
 mod serve;
 mod state;
+mod trace;
 mod wire;
 mod words;
 
+pub use clock::{Clock, Jump};
 pub use demo::DemoIdp;
 pub use finish::Unfinished;
 pub use metrics::Metrics;
 pub use openapi::openapi_json;
+pub use replays::Replays;
 pub use router::app;
 pub use serve::serve;
-pub use state::{AppState, Clock, Ids, Randomness, Settings, Signing};
+pub use state::{AppState, Ids, Randomness, Settings, Signing};
+pub use wire::what_if::{CSV_HEADER, WhatIfReport, csv_row, in_words};

@@ -16,12 +16,12 @@ const BUCKETS_US: [u64; 12] = [
     250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 10_000_000,
 ];
 
-/// Route, method and status.
-type RequestKey = (Arc<str>, &'static str, u16);
+/// Of one route, by method and status: few.
+type Answered = BTreeMap<(&'static str, u16), Histogram>;
 
 #[derive(Debug, Default)]
 pub struct Metrics {
-    requests: RwLock<BTreeMap<RequestKey, Arc<Histogram>>>,
+    requests: RwLock<BTreeMap<String, Answered>>,
     in_flight: AtomicI64,
     counters: RwLock<BTreeMap<Counted, Arc<AtomicU64>>>,
 }
@@ -33,6 +33,7 @@ enum Counted {
     Finding(&'static str),
     DrmLicense(&'static str),
     ClockBehind,
+    ClockJump(&'static str),
     Panics,
 }
 
@@ -70,15 +71,16 @@ impl Metrics {
         InFlight(self)
     }
 
-    pub(crate) fn request(
-        &self,
-        route: &Arc<str>,
-        method: &'static str,
-        status: u16,
-        took: Duration,
-    ) {
-        let key = (Arc::clone(route), method, status);
-        series(&self.requests, key).observe(took);
+    pub(crate) fn request(&self, route: &str, method: &'static str, status: u16, took: Duration) {
+        let key = (method, status);
+        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = requests.get(route).and_then(|answered| answered.get(&key)) {
+            return known.observe(took);
+        }
+        drop(requests);
+        let mut requests = self.requests.write().unwrap_or_else(PoisonError::into_inner);
+        let answered = requests.entry(route.to_owned()).or_default();
+        answered.entry(key).or_default().observe(took);
     }
 
     pub(crate) fn answer(&self, answer: &Answer) {
@@ -103,6 +105,11 @@ impl Metrics {
 
     pub(crate) fn clock_behind(&self) {
         self.count(Counted::ClockBehind);
+    }
+
+    /// Of the wall clock, forward or back.
+    pub(crate) fn clock_jump(&self, ms: i64) {
+        self.count(Counted::ClockJump(if ms < 0 { "back" } else { "forward" }));
     }
 
     pub(crate) fn panic(&self) {
@@ -130,7 +137,12 @@ impl Metrics {
         const NAME: &str = "carnet_http_request_duration_seconds";
         let _ = write!(page, "# HELP {NAME} Time to the answer\n# TYPE {NAME} histogram\n");
         let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
-        for ((route, method, status), histogram) in requests.iter() {
+        let each = requests.iter().flat_map(|(route, answered)| {
+            answered
+                .iter()
+                .map(move |((method, status), histogram)| (route, method, status, histogram))
+        });
+        for (route, method, status, histogram) in each {
             let labels = format!(r#"route="{route}",method="{method}",status="{status}""#);
             let mut total = 0;
             for (position, bucket) in histogram.buckets.iter().enumerate() {
@@ -169,6 +181,11 @@ impl Metrics {
                     "carnet_clock_behind_total",
                     "Decisions taken while the wall clock stood behind the member's last event",
                     String::new(),
+                ),
+                Counted::ClockJump(direction) => (
+                    "carnet_clock_jumps_total",
+                    "Times that the wall clock was set while the process ran",
+                    format!(r#"{{direction="{direction}"}}"#),
                 ),
                 Counted::Panics => {
                     ("carnet_panics_total", "Requests that failed by a bug", String::new())
@@ -224,9 +241,8 @@ mod tests {
     #[test]
     fn a_histogram_counts_each_request_in_every_bucket_it_fits() {
         let metrics = Metrics::default();
-        let route: Arc<str> = "/v1/licenses".into();
         for us in [250, 251, 20_000_000] {
-            metrics.request(&route, "POST", 201, Duration::from_micros(us));
+            metrics.request("/v1/licenses", "POST", 201, Duration::from_micros(us));
         }
         let page = metrics.render(&[("carnet_members_cached", "Members in memory", 3)]);
         let labels = r#"route="/v1/licenses",method="POST",status="201""#;

@@ -159,6 +159,17 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "member_unknown", "nothing is recorded of this member")
     }
 
+    pub(crate) fn replay_unknown(detail: &str) -> Self {
+        let title = "there is no report of such a replay";
+        Self::new(StatusCode::NOT_FOUND, "replay_unknown", title).detail(detail)
+    }
+
+    pub(crate) fn replay_is_running() -> Self {
+        let title = "another replay is running";
+        Self::new(StatusCode::CONFLICT, "replay_running", title)
+            .detail("wait until it is done, or stop it")
+    }
+
     pub(crate) fn idempotency_key_reused() -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,

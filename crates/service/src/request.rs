@@ -5,13 +5,14 @@
 //! the metrics. It never looks at a body, and of headers only at those that carry ids.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use drm::time::Rfc3339;
 use futures::FutureExt as _;
 use tracing::Instrument as _;
 
@@ -19,16 +20,16 @@ use crate::extract::with_whole_body;
 use crate::finish::Finish;
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::trace::{TRACERESPONSE, Trace};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The server's time with milliseconds, for devices to correct their clocks by.
 pub(crate) const CARNET_TIME: HeaderName = HeaderName::from_static("carnet-time");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// The route of whatever matched none: one label, whatever people try.
-static NO_ROUTE: LazyLock<Arc<str>> = LazyLock::new(|| "none".into());
+const NO_ROUTE: &str = "none";
 
 pub(crate) async fn outermost(
     State(state): State<Arc<AppState>>,
@@ -39,15 +40,18 @@ pub(crate) async fn outermost(
     let _in_flight = state.metrics.begin();
     let id = request_id(request.headers(), &state);
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.map_or_else(|| Arc::clone(&NO_ROUTE), |path| path.as_str().into());
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let method = method_name(request.method());
     let is_api = request.uri().path().starts_with("/v1/");
+    let trace = Trace::of(request.headers(), || state.ids.random());
+    let traceresponse = trace.response();
     let span = tracing::info_span!(
         "request",
         request_id = %id,
-        trace_id = trace_id(request.headers()),
+        trace_id = %trace.trace_id(),
+        span_id = %trace.span_id(),
         method,
-        route = %route,
+        route,
     );
 
     let answer = async move {
@@ -56,7 +60,7 @@ pub(crate) async fn outermost(
             Err(problem) => problem.into_response(),
         }
     };
-    let answer = AssertUnwindSafe(answer).catch_unwind().instrument(span.clone());
+    let answer = AssertUnwindSafe(trace.scope(answer)).catch_unwind().instrument(span.clone());
     let answer = Finish::new(answer, &state.unfinished);
     let answer = tokio::time::timeout(state.settings.request_timeout, answer).await;
     let mut response = match answer {
@@ -79,22 +83,26 @@ pub(crate) async fn outermost(
             }
         }
     }
-    finish_headers(&state, &mut response, &id, is_api);
+    finish_headers(&state, &mut response, id, is_api);
+    if let Some(traceresponse) = traceresponse {
+        response.headers_mut().insert(TRACERESPONSE, traceresponse);
+    }
     let took = started.elapsed();
     let status = response.status().as_u16();
-    state.metrics.request(&route, method, status, took);
+    state.metrics.request(route, method, status, took);
     let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     tracing::info!(target: "carnet::request", status, took_us, "answered");
     response
 }
 
-fn finish_headers(state: &AppState, response: &mut Response, id: &str, is_api: bool) {
+fn finish_headers(state: &AppState, response: &mut Response, id: String, is_api: bool) {
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(id) {
+    if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert(REQUEST_ID, id);
     }
     if is_api {
-        if let Ok(now) = HeaderValue::from_str(&state.now().to_string()) {
+        let now = Rfc3339::of(state.now().as_millis());
+        if let Some(Ok(now)) = now.map(|now| HeaderValue::from_str(now.as_str())) {
             headers.insert(CARNET_TIME, now);
         }
         // Answers are about one member at one moment; those that may be kept say so themselves.
@@ -124,14 +132,6 @@ fn request_id(headers: &HeaderMap, state: &AppState) -> String {
         Some(id) => id.to_owned(),
         None => state.ids.request(),
     }
-}
-
-/// The trace's id of a W3C `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`.
-fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    let mut parts = headers.get(TRACEPARENT)?.to_str().ok()?.split('-');
-    let (_version, trace_id) = (parts.next()?, parts.next()?);
-    let is_sane = trace_id.len() == 32 && trace_id.bytes().all(|b| b.is_ascii_hexdigit());
-    is_sane.then_some(trace_id)
 }
 
 /// One of a closed set, whatever people send.

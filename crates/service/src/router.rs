@@ -14,10 +14,11 @@ use utoipa_axum::routes;
 use crate::problem::Problem;
 use crate::request::{CARNET_TIME, REQUEST_ID, outermost};
 use crate::routes::{
-    catalogue, check_in, demo, devices, drm, health, licenses, operator, playback, service,
-    session_events, well_known,
+    catalogue, check_in, demo, devices, drm, health, licenses, operator, playback, replays,
+    service, session_events, well_known,
 };
 use crate::state::AppState;
+use crate::trace::{TRACEPARENT, TRACERESPONSE, TRACESTATE};
 use crate::{assets, openapi};
 
 /// Everything that is documented.
@@ -32,6 +33,9 @@ pub(crate) fn api() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(operator::member))
         .routes(routes!(operator::timeline))
         .routes(routes!(operator::viewing))
+        .routes(routes!(replays::begin))
+        .routes(routes!(replays::look, replays::stop))
+        .routes(routes!(replays::differences))
         // Anybody
         .routes(routes!(well_known::jwks))
         .routes(routes!(health::healthz))
@@ -93,12 +97,14 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::CONTENT_TYPE,
             HeaderName::from_static("dpop"),
             HeaderName::from_static("idempotency-key"),
-            HeaderName::from_static("traceparent"),
+            TRACEPARENT,
+            TRACESTATE,
             REQUEST_ID,
         ])
         .expose_headers([
             REQUEST_ID,
             CARNET_TIME,
+            TRACERESPONSE,
             header::DATE,
             header::ETAG,
             header::RETRY_AFTER,

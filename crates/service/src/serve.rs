@@ -14,13 +14,12 @@ use tokio::net::TcpListener;
 use crate::router::app;
 use crate::state::AppState;
 
-/// A client that dawdles over its headers, or keeps a connection without using it, is let go.
-const HEADERS_WITHIN: Duration = Duration::from_secs(60);
 /// When no connection can be accepted (no file handles left, usually), trying at once is no use.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` is ready; then takes nothing new, answers what it took, and finishes what
-/// its clients did not wait for, all within `drain_max`.
+/// Serves until `stop` is ready. Then it is not ready any more, and goes on for as long as the
+/// settings say that others need to hear of it; then it takes nothing new, answers what it took, and
+/// finishes what its clients did not wait for, these within `drain_max`.
 pub async fn serve(
     listener: TcpListener,
     state: Arc<AppState>,
@@ -29,10 +28,14 @@ pub async fn serve(
 ) {
     let service = TowerToHyperService::new(app(Arc::clone(&state)));
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(state.settings.headers_timeout);
     http.http2().timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
-    let mut stop = pin!(stop);
+    let mut stop = pin!(async {
+        stop.await;
+        state.unfinished.begin_to_stop();
+        tokio::time::sleep(state.settings.unready_for).await;
+    });
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

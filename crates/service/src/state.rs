@@ -17,12 +17,15 @@ use engine::{Engine, Policies};
 use playback::{Catalogue, Delivery};
 use std::sync::Arc;
 
+use crate::auth::AuthError;
 use crate::auth::proof::{ProofMode, ProofVerifier};
 use crate::auth::service_credential::ServiceCredentials;
 use crate::auth::token::TokenVerifier;
+use crate::clock::{Clock, Jump};
 use crate::demo::DemoIdp;
 use crate::finish::Unfinished;
 use crate::metrics::Metrics;
+use crate::replays::Replays;
 
 pub struct AppState {
     pub engine: Engine,
@@ -44,10 +47,8 @@ pub struct AppState {
     pub demo: Option<DemoIdp>,
     pub metrics: Metrics,
     pub unfinished: Unfinished,
+    pub replays: Replays,
 }
-
-/// Where `now` comes from.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Sixteen random bytes.
 pub type Randomness = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
@@ -65,6 +66,10 @@ pub struct Settings {
     /// Origins whose pages may call the APIs; none by default.
     pub cors_origins: Vec<String>,
     pub request_timeout: Duration,
+    /// A client that dawdles over its headers, or keeps a connection without using it, is let go.
+    pub headers_timeout: Duration,
+    /// How long requests are still taken once `/readyz` says that the process stops.
+    pub unready_for: Duration,
     /// A directory served at `/media/`, when media do not come from elsewhere.
     pub media: Option<PathBuf>,
 }
@@ -78,6 +83,8 @@ impl Settings {
             grants: true,
             cors_origins: Vec::new(),
             request_timeout: Duration::from_secs(15),
+            headers_timeout: Duration::from_secs(60),
+            unready_for: Duration::ZERO,
             media: None,
         }
     }
@@ -130,6 +137,10 @@ impl Ids {
         LicenseId::new(&id).expect("30 letters and digits are an id")
     }
 
+    pub(crate) fn random(&self) -> [u8; 16] {
+        (self.random)()
+    }
+
     pub fn request(&self) -> String {
         format!("{}-{:x}", self.prefix, self.requests.fetch_add(1, Ordering::Relaxed))
     }
@@ -149,7 +160,31 @@ fn base32(bytes: [u8; 16]) -> String {
 
 impl AppState {
     pub fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.clock.now()
+    }
+
+    /// To be called about every second.
+    pub fn watch_clock(&self) {
+        let Some(Jump { ms }) = self.clock.compare() else { return };
+        self.metrics.clock_jump(ms);
+        tracing::warn!(jump_ms = ms, "the wall clock was set; time goes on from where it was");
+    }
+
+    /// A token's times are its issuer's, so one that is in order by either clock is in order: what
+    /// `verify` finds at the service's time, or else by the wall clock.
+    pub(crate) async fn by_either_clock<T, F>(
+        &self,
+        verify: impl Fn(i64) -> F,
+    ) -> Result<T, AuthError>
+    where
+        F: Future<Output = Result<T, AuthError>>,
+    {
+        match verify(self.now().as_millis()).await {
+            Err(AuthError::TokenExpired | AuthError::TokenNotYet) => {
+                verify(self.clock.wall().as_millis()).await
+            }
+            verified => verified,
+        }
     }
 }
 

@@ -7,3 +7,4 @@ pub(crate) mod refusal;
 pub(crate) mod scalar;
 pub(crate) mod timeline;
 pub(crate) mod title;
+pub(crate) mod what_if;

@@ -10,6 +10,10 @@ use domain::policy::{Counts, Kinds, ScopeKey};
 use domain::{DeviceId, Timestamp, TitleId};
 use playback::Catalogue;
 
+mod left;
+
+pub(crate) use left::{Subject, left};
+
 /// Where ids get the names that people gave to things.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names<'a> {
@@ -78,7 +82,8 @@ pub(crate) fn finding(finding: &Finding, command: Option<&Command>, names: Names
 
 fn cap_reached(cap: &CapFinding, command: Option<&Command>, names: Names<'_>) -> String {
     let CapFinding { counts, per, limit, used, .. } = cap;
-    let of = scope(per, command, names);
+    let (device, title) = asked_about(command, names);
+    let of = scope(per, device, title, names);
     if *limit == 0 {
         return match counts {
             Counts::DevicesRegistered => format!("Your plan has no devices{of}."),
@@ -130,15 +135,26 @@ fn kind(kind: CountedKind) -> &'static str {
     }
 }
 
-/// ` on “Ana's phone”`, ` of “Harbour Lights”`: what splits the count.
-fn scope(per: &[ScopeKey], command: Option<&Command>, names: Names<'_>) -> String {
-    let (device, title) = match command {
+fn asked_about<'a>(
+    command: Option<&'a Command>,
+    names: Names<'a>,
+) -> (Option<&'a DeviceId>, Option<&'a TitleId>) {
+    match command {
         Some(Command::Acquire { device, title, .. }) => (Some(device), Some(title)),
         Some(Command::Renew { device, license, .. }) => {
             (Some(device), names.member.license(license).map(|license| &license.title))
         }
         _ => (None, None),
-    };
+    }
+}
+
+/// ` on “Ana's phone”`, ` of “Harbour Lights”`: what splits the count.
+fn scope(
+    per: &[ScopeKey],
+    device: Option<&DeviceId>,
+    title: Option<&TitleId>,
+    names: Names<'_>,
+) -> String {
     let quoted = |preposition: &str, name: Option<&str>, otherwise: &str| match name {
         Some(name) => format!(" {preposition} “{name}”"),
         None => format!(" {preposition} {otherwise}"),

@@ -7,8 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::member::{Answer, Code, Command, Finding, Held, Outcome, Refused};
-use domain::member::{EventBody, Term as Promise};
+use domain::member::{
+    Answer, CheckInMoved, Code, Command, EventBody, Finding, Held, Outcome, Refused,
+    Term as Promise,
+};
 use domain::{Decision, Event, Facts, Request};
 
 use crate::rules::{
@@ -33,7 +35,7 @@ struct Told {
     plays: Vec<Option<u32>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     /// As committed.
     pub(crate) events: Vec<Event>,
@@ -47,14 +49,14 @@ pub(crate) struct Ledger {
     keys: BTreeMap<String, i64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Device {
     key: String,
     removed: bool,
 }
 
 /// A license, as far as counting goes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Copy {
     device: String,
     title: String,
@@ -76,7 +78,7 @@ struct Term {
     first_play: Option<i64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Counted {
     at: i64,
     license: String,
@@ -131,6 +133,11 @@ impl Term {
         by_plays.min(self.hard_end).min(self.check_in_by)
     }
 
+    /// Were there no check-in clock.
+    fn ends_unless_lapsed(&self) -> i64 {
+        Self { check_in_by: NEVER, ..*self }.ends_at()
+    }
+
     fn may_play_until(&self) -> i64 {
         let first = self.first_play.unwrap_or(self.start_by - 1);
         (first + self.finish_within + self.overtime).min(self.hard_end).min(self.check_in_by)
@@ -159,6 +166,15 @@ impl Copy {
     fn active(&self, at: i64) -> bool {
         self.open && self.terms.iter().any(|term| at < term.may_play_until())
     }
+
+    fn checks_in(&self) -> bool {
+        self.terms.last().is_some_and(|term| term.check_in_within > 0)
+    }
+
+    /// Nothing but the check-in clock has ended it.
+    fn revivable(&self, at: i64) -> bool {
+        self.terms.last().is_some_and(|term| at < term.ends_unless_lapsed())
+    }
 }
 
 fn ensure(holds: bool, what: impl FnOnce() -> String) -> Verdict {
@@ -176,7 +192,7 @@ impl Auditor {
         self.ledgers.get(member)
     }
 
-    fn in_effect(&self, at: i64) -> Option<(&str, &Rules)> {
+    pub(crate) fn in_effect(&self, at: i64) -> Option<(&str, &Rules)> {
         let version = self.published.iter().rev().find(|version| {
             self.rules.get(*version).is_some_and(|rules| rules.effective_from <= at)
         })?;
@@ -219,6 +235,19 @@ impl Auditor {
         Ok(())
     }
 
+    /// These would be recorded: judged as if they were, and forgotten.
+    pub(crate) fn imagined(&mut self, member: &str, events: &[Event]) -> Verdict {
+        let ledger = self.ledgers.entry(member.to_owned()).or_default();
+        let recorded = std::mem::take(&mut ledger.events);
+        let before = ledger.clone();
+        for event in events {
+            self.happened(member, event.at.as_millis(), &event.body)
+                .map_err(|what| format!("{member}, imagined at {}: {what}; {event:?}", event.at))?;
+        }
+        self.ledgers.insert(member.to_owned(), Ledger { events: recorded, ..before });
+        Ok(())
+    }
+
     #[expect(clippy::too_many_lines, reason = "one match over the kinds of events")]
     fn happened(&mut self, member: &str, at: i64, body: &EventBody) -> Verdict {
         let rules = match body {
@@ -226,6 +255,7 @@ impl Auditor {
             EventBody::Renewed(renewed) => Some(self.rules(renewed.policy.as_str(), at)?),
             EventBody::Reissued { policy, .. } => Some(self.rules(policy.as_str(), at)?),
             EventBody::Refused(refused) => Some(self.rules(refused.policy.as_str(), at)?),
+            EventBody::CheckedIn { policy, .. } => Some(self.rules(policy.as_str(), at)?),
             _ => self.in_effect(at).map(|(_, rules)| rules.clone()),
         };
         let rules = rules.ok_or("no policy was in effect")?;
@@ -271,18 +301,16 @@ impl Auditor {
             }
             EventBody::NeverStarted { license } => {
                 let copy = ledger.copy_mut(license.as_str())?;
-                let last = copy.terms.last();
-                ensure(last.is_some_and(|t| t.first_play.is_none() && at >= t.start_by), || {
-                    "it was started, or still could be".to_owned()
-                })?;
+                let (last, earlier) = copy.terms.split_last().ok_or("no term")?;
+                let never = last.first_play.is_none()
+                    && at >= last.start_by
+                    && earlier.iter().all(|term| at >= term.may_play_until());
+                ensure(never, || "it was started, or still could be".to_owned())?;
                 copy.open = false;
             }
-            EventBody::CheckedIn { device, moved, .. } => {
-                ledger.registered(device.as_str())?;
-                for one in moved {
-                    let by = one.check_in_by.as_millis();
-                    ledger.checked_in(at, &rules, one.license.as_str(), by)?;
-                }
+            EventBody::CheckedIn { device, moved, facts, .. } => {
+                let plan = facts.plan.as_ref().map(domain::Plan::as_str);
+                ledger.checked_in(at, &rules, device.as_str(), plan, moved)?;
             }
             EventBody::PlaysRecorded { device, plays, .. } => {
                 for play in plays {
@@ -387,6 +415,22 @@ impl Auditor {
 }
 
 impl Ledger {
+    /// At which something ends for an open license, as far as is known.
+    pub(crate) fn instants(&self) -> Vec<i64> {
+        let open = self.copies.values().filter(|copy| copy.open);
+        let ends = |term: &Term| [term.ends_at(), term.may_play_until(), term.ends_unless_lapsed()];
+        open.flat_map(|copy| &copy.terms).flat_map(ends).filter(|end| *end < NEVER).collect()
+    }
+
+    /// A license whose newest lease ends before an earlier one does: rare, and easily forgotten.
+    pub(crate) fn has_early_lease_that_outlasts(&self) -> bool {
+        let mut open = self.copies.values().filter(|copy| copy.open);
+        open.any(|copy| {
+            let newest = copy.terms.last().map_or(NEVER, Term::may_play_until);
+            copy.terms.iter().any(|term| newest < term.may_play_until())
+        })
+    }
+
     fn registered(&self, device: &str) -> Verdict {
         let known = self.devices.get(device);
         ensure(known.is_some_and(|device| !device.removed), || "the device is not there".to_owned())
@@ -473,27 +517,44 @@ impl Ledger {
         });
     }
 
-    fn checked_in(&mut self, at: i64, rules: &Rules, license: &str, by: i64) -> Verdict {
-        let copy = self.copy(license)?;
-        ensure(copy.open, || "a check-in moved a closed license".to_owned())?;
-        if !copy.held(at) {
-            // The event does not say which plan it was: the roomiest bounds it.
-            let ask = Ask {
-                rules,
-                at,
-                device: &copy.device,
-                title: &copy.title,
-                partner: &copy.partner,
-                plan: Some(PREMIUM),
-                adds: Adds::Revival(license),
-            };
-            self.fits(&ask).map_err(|what| format!("revived by a check-in: {what}"))?;
+    /// The clock of everything that the device holds moves; what lapsed for want of a check-in
+    /// comes back exactly when it fits.
+    fn checked_in(
+        &mut self,
+        at: i64,
+        rules: &Rules,
+        device: &str,
+        plan: Option<&str>,
+        moved: &[CheckInMoved],
+    ) -> Verdict {
+        self.registered(device)?;
+        for one in moved {
+            let license = one.license.as_str();
+            let copy = self.copy(license)?;
+            ensure(copy.open && copy.device == device, || {
+                format!("a check-in moved {license}, closed or of another device")
+            })?;
+            if !copy.held(at) {
+                let full = self.full(&Ask::revival(rules, at, plan, license, copy));
+                ensure(full.is_empty(), || format!("{license} was revived over {full:?}"))?;
+            }
+            let term = self.copy_mut(license)?.terms.last_mut().ok_or("no term")?;
+            ensure(one.check_in_by.as_millis() == at + term.check_in_within, || {
+                "the check-in clock moved elsewhere".to_owned()
+            })?;
+            term.check_in_by = at + term.check_in_within;
         }
-        let term = self.copy_mut(license)?.terms.last_mut().ok_or("no term")?;
-        ensure(by == at + term.check_in_within, || {
-            "the check-in clock moved elsewhere".to_owned()
-        })?;
-        term.check_in_by = by;
+        let unmoved = |license: &str| moved.iter().all(|one| one.license.as_str() != license);
+        let left = self.copies.iter().filter(|(id, copy)| {
+            copy.open && copy.device == device && copy.checks_in() && unmoved(id)
+        });
+        for (license, copy) in left {
+            ensure(!copy.held(at), || format!("a check-in did not move the clock of {license}"))?;
+            let full = self.full(&Ask::revival(rules, at, plan, license, copy));
+            ensure(!copy.revivable(at) || !full.is_empty(), || {
+                format!("{license} would fit, and was not revived by a check-in")
+            })?;
+        }
         Ok(())
     }
 
@@ -650,6 +711,17 @@ impl<'a> Ask<'a> {
             plan: facts.member.plan.as_ref().map(domain::Plan::as_str),
             adds: Adds::Acquisition,
         }
+    }
+
+    fn revival(
+        rules: &'a Rules,
+        at: i64,
+        plan: Option<&'a str>,
+        license: &'a str,
+        copy: &'a Copy,
+    ) -> Self {
+        let Copy { device, title, partner, .. } = copy;
+        Self { rules, at, device, title, partner, plan, adds: Adds::Revival(license) }
     }
 }
 

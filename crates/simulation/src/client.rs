@@ -76,7 +76,7 @@ fn title_facts(title: &str, began_at: i64) -> Option<TitleFacts> {
         downloadable: title != "vault",
         offered: true,
         available_from: on("dawn", 4),
-        available_until: on("dusk", 25),
+        available_until: on("dusk", 60),
     })
 }
 
@@ -88,7 +88,7 @@ impl Account {
         let devices = 1 + random.index(DEVICES.len());
         Self {
             id: id(&format!("member-{number}")),
-            plan: None,
+            plan: plan(random),
             titles,
             devices: DEVICES.iter().take(devices).map(|name| (*name, App::default())).collect(),
             known: BTreeMap::new(),
@@ -101,8 +101,7 @@ impl Account {
     }
 
     pub(crate) fn change_plan(&mut self, random: &mut Random) {
-        let plans = [None, Some(PREMIUM), Some("standard")];
-        self.plan = random.pick(&plans).copied().flatten().map(id);
+        self.plan = plan(random);
     }
 
     /// What the member wants next.
@@ -131,30 +130,58 @@ impl Account {
             self.known.iter().map(|(id, known)| (id.clone(), known.clone())).collect();
         let known = random.pick(&held).cloned();
         match (random.below(100), known) {
-            (0..10, Some((license, (device, title, term)))) => {
+            (0..18, Some((license, (device, title, term)))) => {
                 // Sometimes a term too old or too new, or by another device.
                 let term = if random.permille(850) { term } else { random.index(4) as u32 };
                 let device = if random.permille(930) { device } else { id("tv") };
                 let title_facts = title_facts(title.as_str(), began_at);
                 Command::Renew { device, license, term, title_facts, automatic: false }
             }
-            (10..22, Some((license, (device, _, _)))) => {
+            (18..27, Some((license, (device, _, _)))) => {
                 let by = random.permille(600).then_some(device);
                 Command::Release { by, license }
             }
-            (22..26, Some((license, (_, _, term)))) => Command::DrmFailed { license, term },
-            (26..36, _) => self.check_in(device, random),
-            (36..50, _) => self.plays(device, random, now),
-            (50..53, _) => Command::RemoveDevice { device: id(device) },
-            (53..55, _) => register(device, random),
-            _ => {
-                let title = random.pick(&self.titles).copied().unwrap_or("tide");
-                let unknown = random.permille(10);
-                let title_facts = title_facts(title, began_at).filter(|_| !unknown);
-                let license = license_id(random);
-                Command::Acquire { device: id(device), title: id(title), title_facts, license }
-            }
+            (27..30, Some((license, (_, _, term)))) => Command::DrmFailed { license, term },
+            (30..39, _) => self.check_in(device, random),
+            (39..52, _) => self.plays(device, random, now),
+            (52..54, _) => Command::RemoveDevice { device: id(device) },
+            (54..56, _) => register(device, random),
+            _ => self.acquire(device, random, began_at),
         }
+    }
+
+    /// What the member might ask, on whatever plan.
+    pub(crate) fn imagined(
+        &self,
+        random: &mut Random,
+        began_at: i64,
+    ) -> (MemberFacts, Vec<Command>) {
+        let facts = MemberFacts { plan: plan(random), ..MemberFacts::default() };
+        let devices: Vec<&str> = self.devices.keys().copied().collect();
+        let device = random.pick(&devices).copied().unwrap_or("phone");
+        let held: Vec<(&LicenseId, &(DeviceId, TitleId, u32))> = self.known.iter().collect();
+        let command = match (random.below(10), random.pick(&held).copied()) {
+            (0..3, Some((license, (device, title, term)))) => {
+                let title_facts = title_facts(title.as_str(), began_at);
+                let (device, license) = (device.clone(), license.clone());
+                Command::Renew { device, license, term: *term, title_facts, automatic: false }
+            }
+            (3..5, _) => self.check_in(device, random),
+            _ => self.acquire(device, random, began_at),
+        };
+        (facts, vec![command])
+    }
+
+    fn acquire(&self, device: &str, random: &mut Random, began_at: i64) -> Command {
+        // What the device had is wanted again, more often than not too early.
+        let here = self.known.values().filter(|(on, _, _)| on.as_str() == device);
+        let had: Vec<&str> = here.map(|(_, title, _)| title.as_str()).collect();
+        let had = random.pick(&had).copied().filter(|_| random.permille(300));
+        let title = had.or_else(|| random.pick(&self.titles).copied()).unwrap_or("tide");
+        let unknown = random.permille(10);
+        let title_facts = title_facts(title, began_at).filter(|_| !unknown);
+        let license = license_id(random);
+        Command::Acquire { device: id(device), title: id(title), title_facts, license }
     }
 
     fn check_in(&self, device: &str, random: &mut Random) -> Command {
@@ -181,35 +208,35 @@ impl Account {
         let app = self.devices.entry(device).or_default();
         if let Some((license, term)) = random.pick(&here) {
             for _ in 0..=random.below(2) {
-                app.sequence += 1;
-                let occurred_at = Timestamp::from_millis(now - random.within(-DAY_MS, 9 * DAY_MS));
-                app.plays.push(PlayReport {
-                    sequence: app.sequence,
-                    license: license.clone(),
-                    term: *term,
-                    occurred_at,
-                    device_at: occurred_at,
-                });
+                app.play(license, *term, now - random.within(-DAY_MS, 9 * DAY_MS));
             }
         }
         let mut plays: Vec<PlayReport> =
-            app.plays.iter().filter(|_| random.permille(600)).cloned().collect();
+            app.plays.iter().rev().take(12).filter(|_| random.permille(600)).cloned().collect();
         random.shuffle(&mut plays);
         plays.truncate(6);
         let sequences = plays.iter().map(|play| (play.sequence, play.sequence)).collect();
         Command::RecordPlays { device: id(device), sequences, plays }
     }
 
-    /// The devices hear what was answered.
-    pub(crate) fn heard(&mut self, commands: &[Command], outcomes: &[Outcome]) {
+    /// The devices hear what was answered, and often play at once what they were given.
+    pub(crate) fn heard(
+        &mut self,
+        commands: &[Command],
+        outcomes: &[Outcome],
+        now: i64,
+        random: &mut Random,
+    ) {
         for (command, outcome) in commands.iter().zip(outcomes) {
             match (command, outcome) {
                 (Command::Acquire { device, title, .. }, Outcome::Held { license, term, .. }) => {
                     let known = (device.clone(), title.clone(), *term);
                     self.known.insert(license.clone(), known);
+                    self.perhaps_played(device, license, *term, now, random);
                 }
-                (_, Outcome::Held { license, term, .. }) => {
+                (Command::Renew { device, .. }, Outcome::Held { license, term, .. }) => {
                     self.known.entry(license.clone()).and_modify(|known| known.2 = *term);
+                    self.perhaps_played(device, license, *term, now, random);
                 }
                 // Now and then a device forgets that it has released: it asks for more of it.
                 (_, Outcome::Released { license, .. }) if license.as_str().ends_with('0') => {}
@@ -226,12 +253,47 @@ impl Account {
         }
     }
 
+    fn perhaps_played(
+        &mut self,
+        device: &DeviceId,
+        license: &LicenseId,
+        term: u32,
+        now: i64,
+        random: &mut Random,
+    ) {
+        if let Some(app) = self.app(device).filter(|_| random.permille(300)) {
+            app.play(license, term, now + random.within(0, DAY_MS));
+        }
+    }
+
+    fn app(&mut self, device: &DeviceId) -> Option<&mut App> {
+        self.devices.get_mut(device.as_str())
+    }
+
     fn registered(&mut self, device: &DeviceId, registered: bool) {
-        if let Some((_, app)) = self.devices.iter_mut().find(|(name, _)| **name == device.as_str())
-        {
+        if let Some(app) = self.app(device) {
             app.registered = registered;
         }
     }
+}
+
+impl App {
+    fn play(&mut self, license: &LicenseId, term: u32, at: i64) {
+        self.sequence += 1;
+        let occurred_at = Timestamp::from_millis(at);
+        self.plays.push(PlayReport {
+            sequence: self.sequence,
+            license: license.clone(),
+            term,
+            occurred_at,
+            device_at: occurred_at,
+        });
+    }
+}
+
+fn plan(random: &mut Random) -> Option<Plan> {
+    let plans = [None, Some(PREMIUM), Some("standard")];
+    random.pick(&plans).copied().flatten().map(id)
 }
 
 fn register(device: &str, random: &mut Random) -> Command {

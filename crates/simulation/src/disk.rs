@@ -1,6 +1,6 @@
-//! The store as the engines see it: reached by messages that are slow, get lost, arrive late or
-//! twice refused, and go on when nobody waits for them any more. What is on the disk survives
-//! every crash.
+//! The store as the engines see it: reached by messages that are slow, get lost, arrive late, are
+//! refused, and go on when nobody waits for them any more. What was acknowledged survives every
+//! crash; what a failed sync left is seen when the store is opened again.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -35,6 +35,8 @@ pub(crate) struct Disk {
 struct Traffic {
     messages: Vec<Message>,
     commits: Vec<Commit>,
+    /// Since a sync failed: what it was to make durable.
+    stopped: Option<Vec<Append>>,
 }
 
 /// What became durable, in the order in which it did.
@@ -58,8 +60,15 @@ struct Message {
 #[derive(Debug)]
 enum Ask {
     Read { stream: StreamId, after: Version, fingerprint: Option<u64> },
-    Append { stream: StreamId, expected: Version, bodies: Vec<Vec<u8>> },
+    Append(Append),
     PutSnapshot { stream: StreamId, snapshot: Snapshot },
+}
+
+#[derive(Debug, Clone)]
+struct Append {
+    stream: StreamId,
+    expected: Version,
+    bodies: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -124,25 +133,59 @@ impl Disk {
         lock(&self.traffic).messages.retain(|message| message.node != node || random.permille(500));
     }
 
+    /// What was on its way to the disk is perhaps there, and the store answers nothing more: a later
+    /// sync might succeed without having written anything.
+    pub(crate) fn sync_fails(&self) {
+        let mut traffic = lock(&self.traffic);
+        let Traffic { messages, stopped, .. } = &mut *traffic;
+        let lost = stopped.get_or_insert_default();
+        for Message { ask, answer, .. } in messages.iter_mut().filter(|m| m.answer.is_none()) {
+            if let Ask::Append(append) = ask {
+                lost.push(append.clone());
+                *answer = Some(Answer::Append(Err(AppendError::Unknown("no sync".to_owned()))));
+            }
+        }
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        lock(&self.traffic).stopped.is_some()
+    }
+
+    /// Opening again shows what the failed sync left: all of one transaction, or nothing of it.
+    pub(crate) fn open_again(&self, random: &mut Random) {
+        let lost = lock(&self.traffic).stopped.take().unwrap_or_default();
+        if random.permille(500) {
+            for append in lost {
+                let _ = self.write(append);
+            }
+        }
+    }
+
     /// A question reaches the store.
     fn arrive(&self, mut message: Message, random: &mut Random) -> Option<Message> {
         let faulty = random.permille(self.faults.permille);
         let fate = random.below(4);
+        let stopped = self.stopped();
         message.answer = Some(match &mut message.ask {
+            Ask::Read { .. } if stopped => {
+                Answer::Read(Err(ReadError::Unavailable("a sync failed".to_owned())))
+            }
             Ask::Read { .. } if faulty => {
                 Answer::Read(Err(ReadError::Unavailable("the read timed out".to_owned())))
             }
             Ask::Read { stream, after, fingerprint } => {
                 Answer::Read(ready(self.durable.read(stream, *after, *fingerprint)))
             }
-            Ask::PutSnapshot { .. } if faulty => {
+            Ask::PutSnapshot { .. } if faulty || stopped => {
                 Answer::PutSnapshot(Err(AppendError::Unavailable("busy".to_owned())))
             }
             Ask::PutSnapshot { stream, snapshot } => {
                 Answer::PutSnapshot(ready(self.durable.put_snapshot(stream, snapshot.clone())))
             }
-            Ask::Append { stream, expected, bodies } => {
-                let (stream, expected) = (stream.clone(), *expected);
+            Ask::Append(_) if stopped => {
+                Answer::Append(Err(AppendError::Unavailable("a sync failed".to_owned())))
+            }
+            Ask::Append(append) => {
                 let unknown = Answer::Append(Err(AppendError::Unknown("timed out".to_owned())));
                 match fate {
                     // Written late: the caller hears of the time-out before it happens.
@@ -156,7 +199,7 @@ impl Disk {
                         "the queue is full".to_owned(),
                     ))),
                     _ => {
-                        let written = self.write(stream, expected, std::mem::take(bodies));
+                        let written = self.write(append.clone());
                         if faulty { unknown } else { Answer::Append(written) }
                     }
                 }
@@ -165,12 +208,8 @@ impl Disk {
         Some(message)
     }
 
-    fn write(
-        &self,
-        stream: StreamId,
-        expected: Version,
-        bodies: Vec<Vec<u8>>,
-    ) -> Result<Version, AppendError> {
+    fn write(&self, append: Append) -> Result<Version, AppendError> {
+        let Append { stream, expected, bodies } = append;
         let kept = self.sabotage.written(&self.durable, &stream, expected, &bodies);
         let (expected, kept) = match kept {
             None => return Ok(expected + bodies.len() as Version),
@@ -237,7 +276,8 @@ impl EventStore for Reach {
         bodies: Vec<Vec<u8>>,
     ) -> BoxFuture<'a, Result<Version, AppendError>> {
         async move {
-            match self.send(Ask::Append { stream: stream.clone(), expected, bodies }).await {
+            let append = Append { stream: stream.clone(), expected, bodies };
+            match self.send(Ask::Append(append)).await {
                 Answer::Append(answer) => answer,
                 _ => Err(AppendError::Unknown("mixed up".to_owned())),
             }

@@ -32,6 +32,7 @@ pub struct Report {
     pub unanswered: u64,
     pub events: u64,
     pub crashes: u64,
+    pub failed_syncs: u64,
     pub policy_changes: u64,
     /// Refusals whose times were put to the test.
     pub probes: u64,
@@ -41,7 +42,10 @@ pub struct Report {
 
 /// A promise that did not hold. The seed and the steps bring it back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("seed {seed} broke a promise at step {step}: {what}")]
+#[error(
+    "seed {seed} broke a promise at step {step} (`carnet simulate --seed {seed} --steps {step}` \
+     brings it back): {what}"
+)]
 pub struct Failure {
     pub seed: u64,
     pub step: u64,

@@ -1,24 +1,24 @@
 //! Whether a refusal tells the truth about when it would not be one: a copy of the member is
 //! asked the same at that time, a millisecond earlier, and in between.
 
-use domain::member::{Answer, Command, Finding, Refused};
-use domain::{Duration, Event, Member, Policy, Request, Timestamp, decide, evolve};
+use domain::member::{Answer, Finding, Refused};
+use domain::{Duration, Member, Policy, Request, Timestamp, decide};
 
 use crate::random::Random;
 
-/// `events` end with the refusal.
+/// The member's last event is the refusal; `instants` are some at which a license ends, in whatever way.
 pub(crate) fn probe(
-    events: &[Event],
+    member: &Member,
+    instants: &[i64],
     refused: &Refused,
     policy: &Policy,
     random: &mut Random,
 ) -> Result<(), String> {
-    let Some(at) = events.last().map(|event| event.at) else { return Ok(()) };
-    let member = events.iter().fold(Member::default(), evolve);
+    let at = member.last_at;
     let ask = |at: Timestamp| -> Vec<Finding> {
         let (facts, commands) = (refused.facts.clone(), refused.commands.clone());
         let request = Request { at, idempotency: None, facts, commands };
-        match decide(&member, &request, policy).answer {
+        match decide(member, &request, policy).answer {
             Answer::Refused(refused) => refused.findings,
             _ => Vec::new(),
         }
@@ -29,13 +29,6 @@ pub(crate) fn probe(
     {
         return tell("`retry_at` is too early, refused", retry_at);
     }
-    // A check-in in a list moves clocks each time it is asked, so that earlier and later may both
-    // be better than in between: there the first instant is not looked for.
-    if refused.commands.len() > 1
-        && refused.commands.iter().any(|command| matches!(command, Command::CheckIn { .. }))
-    {
-        return Ok(());
-    }
     if let Some(before) = refused.retry_at.map(Timestamp::just_before)
         && ask(before).is_empty()
     {
@@ -43,10 +36,17 @@ pub(crate) fn probe(
     }
     // Nothing passes before, and without a `retry_at` nothing ever does.
     let horizon = refused.retry_at.unwrap_or(at + Duration::days(500));
+    let turns: Vec<Timestamp> = instants
+        .iter()
+        .map(|turn| Timestamp::from_millis(*turn))
+        .filter(|turn| (at..horizon).contains(turn))
+        .collect();
     for _ in 0..4 {
-        let span = horizon.since(at).as_millis();
-        let between = at + Duration::from_millis(random.within(0, span - 1));
-        if ask(between).is_empty() {
+        let later = random.within(0, horizon.since(at).as_millis() - 1);
+        let some_time = at + Duration::from_millis(later);
+        let turn = random.pick(&turns).copied();
+        let tried = [Some(some_time), turn].into_iter().flatten();
+        if let Some(between) = tried.into_iter().find(|tried| ask(*tried).is_empty()) {
             return tell("`retry_at` does not know of, accepted", between);
         }
     }

@@ -52,7 +52,7 @@ impl Rules {
             effective_from,
             device_active,
             member_active,
-            member_active_premium: member_active + limit(0, 3),
+            member_active_premium: member_active + limit(0, 4),
             devices_holding,
             devices_holding_premium: devices_holding + limit(0, 2),
             partner_active,
@@ -63,7 +63,8 @@ impl Rules {
             renewals_max: limit(0, 3),
             start_within_days: random.within(2, 30),
             finish_within_hours: random.within(12, 72),
-            check_in_within_days: random.within(0, 9),
+            // Where there is none, an early lease may outlast those of later terms.
+            check_in_within_days: if random.permille(500) { 0 } else { random.within(1, 9) },
             grace_hours: random.within(0, 48),
             running_play_hours: random.within(0, 24),
             renew_before_end_days: random.within(0, 20),

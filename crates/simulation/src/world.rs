@@ -1,6 +1,7 @@
 //! The world: nodes, callers, a disk and a clock, one thread, and a seed that says what moves
 //! next.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::task::{Context, Poll, Waker};
 
 use codec::decode_event;
 use codec::policy::{Loaded, parse};
+use domain::member::what_if::{Question, what_if};
 use domain::member::{Answer, EventBody};
-use domain::{Event, Member, MemberId, Request, Timestamp, evolve};
+use domain::{Event, Member, MemberId, Request, Timestamp, decide, evolve};
 use engine::{Decided, Engine, EngineError, Options, Policies};
 use store::{EventStore, StreamId, Version};
 
@@ -40,9 +42,13 @@ pub(crate) struct World {
     /// Asked before, and to be asked again.
     waiting: Vec<Intent>,
     auditor: Auditor,
+    /// What the events of each member say.
+    members: BTreeMap<String, Member>,
     /// Published, oldest first.
     policies: Vec<Loaded>,
     next: Option<Rules>,
+    /// How many messages move in a step.
+    haste: u64,
     now: i64,
     /// Instants at which a refusal said that something changes.
     told: Vec<i64>,
@@ -90,6 +96,7 @@ impl World {
     pub(crate) fn new(seed: u64, sabotage: Sabotage) -> Result<Self, String> {
         let mut random = Random::new(seed);
         let faults = Faults { permille: *random.pick(&[0, 20, 80, 250]).unwrap_or(&0) };
+        let haste = *random.pick(&[1, 6, 6]).unwrap_or(&1);
         let disk = Disk::new(faults, sabotage);
         let first = Rules::random("autumn", BEGAN_AT - 100 * DAY_MS, &mut random);
         let second = Rules::random("winter", NEVER_YET, &mut random);
@@ -107,6 +114,8 @@ impl World {
             tasks: Vec::new(),
             waiting: Vec::new(),
             auditor,
+            members: BTreeMap::new(),
+            haste,
             now: BEGAN_AT,
             told: Vec::new(),
             intents: 0,
@@ -124,22 +133,26 @@ impl World {
     /// One thing moves.
     pub(crate) fn step(&mut self) -> Verdict {
         self.now += self.random.within(0, 20);
+        if self.disk.stopped() && self.random.permille(20) {
+            self.crash()?;
+        }
         match self.random.below(1_000) {
-            0..400 => self.poll_some_task()?,
-            400..780 => self.move_a_message()?,
-            780..880 => self.ask(),
-            880..910 => self.look(),
-            910..940 => self.poll_keepers(),
-            940..970 => self.now += self.random.within(1_000, HOUR_MS),
-            970..980 => {
+            0..300 => self.poll_some_task()?,
+            300..700 => self.messages_move()?,
+            700..880 => self.ask(),
+            880..905 => self.look(),
+            905..930 => self.poll_keepers(),
+            930..975 => self.now += self.random.within(1_000, HOUR_MS),
+            975..980 => {
                 let days = self.random.within(1, 9);
                 self.now += self.random.within(HOUR_MS, days * DAY_MS);
             }
             980..985 => self.wait_as_told(),
-            985..990 => self.caller_goes_away(),
-            990..993 => self.clock_jumps(),
-            993..996 => self.plan_changes(),
+            985..987 => self.caller_goes_away(),
+            987..989 => self.clock_jumps(),
+            989..996 => self.plan_changes(),
             996..998 => self.crash()?,
+            998 => self.sync_fails(),
             _ => self.change_policy()?,
         }
         Ok(())
@@ -147,6 +160,7 @@ impl World {
 
     /// Lets everything come to rest, and reads back what there is.
     pub(crate) fn finish(mut self) -> Result<Report, String> {
+        self.crash()?;
         self.settle()?;
         for account in 0..self.accounts.len() {
             let Some(id) = self.accounts.get(account).map(|account| account.id.clone()) else {
@@ -159,7 +173,9 @@ impl World {
                 .iter()
                 .map(|one| one.body.as_deref().unwrap_or_default().to_vec())
                 .collect();
-            self.auditor.read_back(id.as_str(), &decoded(&bodies)?)?;
+            let events = decoded(&bodies)?;
+            self.auditor.read_back(id.as_str(), &events)?;
+            self.ask_again(&id, &events)?;
             for node in 0..self.nodes.len() {
                 self.start_looking(node, account);
             }
@@ -167,6 +183,21 @@ impl World {
         self.settle()?;
         self.report.trace = self.trace.finish();
         Ok(self.report)
+    }
+
+    /// An unchanged policy would have answered everything as it was answered.
+    fn ask_again(&self, member: &MemberId, events: &[Event]) -> Verdict {
+        let [Loaded { policy, .. }] = self.policies.as_slice() else { return Ok(()) };
+        let question = Question { draft: policy, since: Timestamp::MIN, until: Timestamp::MAX };
+        let mut different = None;
+        what_if(events, &question, |compared| {
+            if compared.was != compared.would_be || compared.other_terms {
+                different.get_or_insert(compared);
+            }
+        });
+        different.map_or(Ok(()), |compared| {
+            Err(format!("{member}: asked again, it would be answered differently: {compared:?}"))
+        })
     }
 
     fn note(&mut self, what: &impl std::fmt::Debug) {
@@ -186,7 +217,7 @@ impl World {
         };
         let options = Options {
             cached_bytes_max: *self.random.pick(&[0, 8 << 10, 64 << 20]).unwrap_or(&0),
-            in_flight_max: *self.random.pick(&[3, 64]).unwrap_or(&3),
+            in_flight_max: *self.random.pick(&[3, 64, 64]).unwrap_or(&3),
             snapshot_every: *self.random.pick(&[1, 5, 64]).unwrap_or(&1),
         };
         let store = self.disk.reached_by(number);
@@ -219,14 +250,30 @@ impl World {
         Err("a request was never answered".to_owned())
     }
 
+    /// One at a time, so that much is under way at once; or many, so that much happens.
+    fn messages_move(&mut self) -> Verdict {
+        (0..self.haste).try_for_each(|_| {
+            self.move_a_message()?;
+            self.poll_some_task()
+        })
+    }
+
     fn move_a_message(&mut self) -> Verdict {
         self.disk.step(&mut self.random);
+        self.commits()
+    }
+
+    /// What became durable since.
+    fn commits(&mut self) -> Verdict {
         for Commit { stream, version, bodies } in self.disk.commits() {
             let Some(member) = stream.as_str().strip_prefix("member:") else { continue };
             let events = decoded(&bodies)?;
             self.note(&events);
             self.report.events += events.len() as u64;
             self.auditor.committed(member, version, &events)?;
+            let state = self.members.remove(member).unwrap_or_default();
+            self.members.insert(member.to_owned(), events.iter().fold(state, evolve));
+            self.imagine(member)?;
             for event in &events {
                 if let EventBody::Refused(refused) = &event.body {
                     let times = refused.findings.iter().filter_map(|finding| finding.frees_at);
@@ -238,6 +285,35 @@ impl World {
         Ok(())
     }
 
+    /// Asks a copy of the member what might be asked next, and has the answers audited: by
+    /// themselves, members come by rare cases rarely.
+    fn imagine(&mut self, member: &str) -> Verdict {
+        let ledger = self.auditor.ledger(member).ok_or("no ledger")?;
+        let asking = self.accounts.iter().find(|account| account.id.as_str() == member);
+        let rare = ledger.has_early_lease_that_outlasts();
+        let worth_it = rare || self.random.permille(200);
+        let Some(asking) = asking.filter(|_| worth_it) else { return Ok(()) };
+        let mut state = self.members.get(member).cloned().unwrap_or_default();
+        let mut events = Vec::new();
+        let turns = ledger.instants();
+        for _ in 0..if rare { 12 } else { 4 } {
+            let last_at = state.last_at.as_millis();
+            let turn = self.random.pick(&turns).map(|turn| turn - self.random.within(0, 1));
+            let soon = last_at + self.random.within(0, 5 * DAY_MS);
+            let at = turn.filter(|turn| (last_at..=soon).contains(turn)).unwrap_or(soon);
+            let version = self.auditor.in_effect(at).map(|(version, _)| version);
+            let in_effect = |loaded: &&Loaded| Some(loaded.policy.version.as_str()) == version;
+            let policy = self.policies.iter().find(in_effect).ok_or("no policy was in effect")?;
+            let (facts, commands) = asking.imagined(&mut self.random, BEGAN_AT);
+            let at = Timestamp::from_millis(at);
+            let request = Request { at, idempotency: None, facts, commands };
+            let decision = decide(&state, &request, &policy.policy);
+            state = decision.events.iter().fold(state, evolve);
+            events.extend(decision.events);
+        }
+        self.auditor.imagined(member, &events)
+    }
+
     fn probe(&mut self, member: &str, refused: &domain::member::Refused) -> Verdict {
         if !self.random.permille(300) {
             return Ok(());
@@ -246,7 +322,8 @@ impl World {
         let cited = |loaded: &&Loaded| loaded.policy.version == refused.policy;
         let policy = self.policies.iter().find(cited).ok_or("an unknown policy was cited")?;
         let ledger = self.auditor.ledger(member).ok_or("no ledger")?;
-        probe(&ledger.events, refused, &policy.policy, &mut self.random)
+        let state = self.members.get(member).ok_or("no member")?;
+        probe(state, &ledger.instants(), refused, &policy.policy, &mut self.random)
     }
 
     fn ask(&mut self) {
@@ -349,7 +426,7 @@ impl World {
                 self.report.accepted += 1;
                 let lost = self.random.permille(100);
                 if !lost {
-                    account.heard(&request.commands, outcomes);
+                    account.heard(&request.commands, outcomes, self.now, &mut self.random);
                 }
                 lost || self.random.permille(100)
             }
@@ -374,7 +451,12 @@ impl World {
         if version < known {
             return Err(format!("{id} was seen at version {version}, and had {known} before"));
         }
-        if seen.iter().fold(Member::default(), evolve) != *member {
+        let newest = self.members.get(id).filter(|_| seen.len() == events.len());
+        let believed = match newest {
+            Some(newest) => newest == member,
+            None => seen.iter().fold(Member::default(), evolve) == *member,
+        };
+        if !believed {
             return Err(format!("{id} at version {version} is not what its events say"));
         }
         Ok(())
@@ -421,6 +503,14 @@ impl World {
         }
     }
 
+    /// The store stops itself: nothing is recorded until somebody starts again.
+    fn sync_fails(&mut self) {
+        if self.random.permille(300) {
+            self.disk.sync_fails();
+            self.report.failed_syncs += 1;
+        }
+    }
+
     /// A node dies in the middle of everything, and comes back with nothing but the disk.
     fn crash(&mut self) -> Verdict {
         let dying = self.random.index(self.nodes.len());
@@ -435,6 +525,8 @@ impl World {
             }
         }
         self.disk.node_died(dying, &mut self.random);
+        self.disk.open_again(&mut self.random);
+        self.commits()?;
         let started = self.start(dying)?;
         if let Some(node) = self.nodes.get_mut(dying) {
             *node = started;
@@ -444,7 +536,7 @@ impl World {
 
     /// Published on one node, heard of by the others, in effect for all from one instant on.
     fn change_policy(&mut self) -> Verdict {
-        if !self.random.permille(100) {
+        if !self.random.permille(200) || self.disk.stopped() {
             return Ok(());
         }
         let Some(mut rules) = self.next.take() else { return Ok(()) };

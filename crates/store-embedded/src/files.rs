@@ -38,7 +38,7 @@ impl Dir {
         let dir = File::open(&self.0)
             .map_err(OpenError::io(format!("open the directory `{}`", self.0.display())))?;
         match dir.try_lock() {
-            Ok(()) => Ok(DirLock { _dir: dir }),
+            Ok(()) => Ok(DirLock { dir }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked(self.0.clone())),
             Err(TryLockError::Error(source)) => {
                 Err(OpenError::Io { action: format!("lock `{}`", self.0.display()), source })
@@ -73,5 +73,13 @@ impl Dir {
 /// Given back when dropped, also by a process that dies.
 #[derive(Debug)]
 pub(crate) struct DirLock {
-    _dir: File,
+    dir: File,
+}
+
+impl Drop for DirLock {
+    /// Closing alone would not do: a child process that is just being started has the directory
+    /// open too, for a moment, and with it the lock.
+    fn drop(&mut self) {
+        let _ = self.dir.unlock();
+    }
 }

@@ -12,7 +12,7 @@ use std::sync::{PoisonError, RwLock};
 use hashbrown::HashTable;
 
 use crate::bytes::{array, be32};
-use crate::chain::{Key, Link};
+use crate::chain::{self, Key, Link};
 
 const SHARDS: usize = 1024;
 /// The largest position: 48 bits are 89 years of 100,000 events a second.
@@ -25,17 +25,27 @@ pub(crate) struct Head {
     pub(crate) link: Link,
 }
 
+impl Head {
+    /// Of a stream that nobody wrote to.
+    pub(crate) fn origin(key: &Key) -> Self {
+        Self { version: 0, position: 0, link: chain::origin(key) }
+    }
+}
+
 pub(crate) const ENTRY_BYTES: usize = 42;
 /// Key, link, position, version: packed, for there is one per member.
 type Entry = [u8; ENTRY_BYTES];
 
 fn pack(key: &Key, head: &Head) -> Entry {
+    let [_, _, position @ ..] = head.position.to_be_bytes();
     let mut entry = [0; ENTRY_BYTES];
-    let fields =
-        [&key[..], &head.link, &head.position.to_be_bytes()[2..], &head.version.to_be_bytes()];
-    for (byte, value) in entry.iter_mut().zip(fields.into_iter().flatten()) {
-        *byte = *value;
-    }
+    let (keyed, rest) = entry.split_at_mut(16);
+    let (linked, rest) = rest.split_at_mut(16);
+    let (positioned, versioned) = rest.split_at_mut(6);
+    keyed.copy_from_slice(key);
+    linked.copy_from_slice(&head.link);
+    positioned.copy_from_slice(&position);
+    versioned.copy_from_slice(&head.version.to_be_bytes());
     entry
 }
 
@@ -51,7 +61,7 @@ fn unpack(entry: &Entry) -> (Key, Head) {
 }
 
 /// A key is a piece of a hash already.
-fn hash(key: &[u8]) -> u64 {
+pub(crate) fn hash(key: &[u8]) -> u64 {
     array(key, 0).map_or(0, u64::from_le_bytes)
 }
 

@@ -86,7 +86,7 @@ fn follow(heads: &Heads, row: &Row<'_>) -> Result<bool, &'static str> {
             Err("it is not what the saved heads say")
         };
     }
-    let before = head.unwrap_or(Head { version: 0, position: 0, link: chain::origin(&key) });
+    let before = head.unwrap_or_else(|| Head::origin(&key));
     heads.set(&key, &Head { version: row.version, position: row.position, link: row.link });
     if row.version != before.version.saturating_add(1) || row.previous != before.position {
         return Err("it does not follow the event before it in its stream");

@@ -1,12 +1,12 @@
 //! The one thread that appends. Whatever waits when the previous sync has returned becomes one
 //! transaction: many members' events, one sync, one wake-up.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::Thread;
 use std::time::Duration;
 
+use hashbrown::HashTable;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode};
 use store::{AppendError, StreamId, Version};
@@ -15,7 +15,7 @@ use crate::chain::{self, Key, SaltedBody};
 use crate::channel::Taken;
 use crate::completion::{Batch, Outcome, Promise, answer_all};
 use crate::heads::saved::Through;
-use crate::heads::{Head, POSITION_MAX};
+use crate::heads::{Head, POSITION_MAX, hash};
 use crate::row::{self, NewRow};
 use crate::shared::Shared;
 use crate::watermark::Watermark;
@@ -58,7 +58,8 @@ pub(crate) struct Writer {
 struct Plan<'a> {
     rows: Vec<NewRow<'a>>,
     outcomes: Vec<Outcome>,
-    heads: HashMap<Key, Head>,
+    /// Of every stream in the batch, and where they will be.
+    heads: HashTable<(Key, Head)>,
     end: Through,
 }
 
@@ -124,9 +125,8 @@ impl Writer {
         }
         match self.write(&plan) {
             Ok(()) => {
-                for (key, head) in &plan.heads {
-                    self.shared.heads.set(key, head);
-                }
+                let moved = plan.heads.iter().filter(|(_, head)| head.position > self.end.position);
+                moved.for_each(|(key, head)| self.shared.heads.set(key, head));
                 self.end = plan.end;
                 self.shared.set_end(plan.end);
                 self.shared.stats.commits.fetch_add(1, Ordering::Relaxed);
@@ -158,9 +158,9 @@ impl Writer {
     /// Decides who is in time, and gives the events their places.
     fn plan<'a>(&self, batch: &'a [Append]) -> Plan<'a> {
         let mut plan = Plan {
-            rows: Vec::new(),
+            rows: Vec::with_capacity(batch.len()),
             outcomes: Vec::with_capacity(batch.len()),
-            heads: HashMap::with_capacity(batch.len()),
+            heads: HashTable::with_capacity(batch.len()),
             end: self.end,
         };
         for append in batch {
@@ -171,12 +171,12 @@ impl Writer {
     }
 
     fn plan_one<'a>(&self, append: &'a Append, plan: &mut Plan<'a>) -> Outcome {
-        let known = plan.heads.get(&append.key).copied();
-        let mut head = known.or_else(|| self.shared.heads.get(&append.key)).unwrap_or(Head {
-            version: 0,
-            position: 0,
-            link: chain::origin(&append.key),
+        let key = append.key;
+        let entry = plan.heads.entry(hash(&key), |(known, _)| *known == key, |(key, _)| hash(key));
+        let planned = entry.or_insert_with(|| {
+            (key, self.shared.heads.get(&key).unwrap_or_else(|| Head::origin(&key)))
         });
+        let head = &mut planned.into_mut().1;
         if append.expected != Version::from(head.version) {
             let actual = Version::from(head.version);
             return Err(AppendError::Conflict { expected: append.expected, actual });
@@ -203,7 +203,6 @@ impl Writer {
                 body,
             });
         }
-        plan.heads.insert(append.key, head);
         Ok(Version::from(head.version))
     }
 

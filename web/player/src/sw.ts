@@ -7,6 +7,9 @@ const scope = self as unknown as ServiceWorkerGlobalScope;
 const SHELL = '__SHELL__' as unknown as readonly string[];
 const SHELL_CACHE = 'carnet-shell-__VERSION__';
 
+/** A connection that hangs is none: then the page that we have is shown. */
+const PAGE_WAIT_MS = 4_000;
+
 const ARTWORK_CACHE = 'carnet-artwork';
 const ARTWORK_IMAGES_MAX = 300;
 
@@ -41,13 +44,14 @@ scope.addEventListener('fetch', (event) => {
 /** The newest page when there is one to be had, for its names lead to all the rest. */
 async function page(request: Request): Promise<Response> {
   const cache = await caches.open(SHELL_CACHE);
-  try {
-    const response = await fetch(request);
-    if (response.ok) return response;
-  } catch {
-    // Out of reach: the page that we have.
-  }
-  return (await cache.match('/')) ?? Response.error();
+  const fetched = fetch(request).catch(() => undefined);
+  const response = await Promise.race([fetched, pause(PAGE_WAIT_MS)]);
+  if (response?.ok) return response;
+  return (await cache.match('/')) ?? (await fetched) ?? Response.error();
+}
+
+function pause(ms: number): Promise<undefined> {
+  return new Promise((done) => setTimeout(done, ms, undefined));
 }
 
 async function shellFile(request: Request, path: string): Promise<Response> {

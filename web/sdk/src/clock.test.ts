@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { behindMs, heard, NEVER_SEEN, nowMs, observe, resume, type Reading } from './clock';
+import { behindMs, heard, merged, NEVER_SEEN, nowMs, observe, resume, type Reading } from './clock';
 
 const HOUR = 3_600_000;
 const at = (deviceMs: number, steadyMs = 0): Reading => ({ deviceMs, steadyMs });
@@ -61,5 +61,19 @@ describe('the word of the server', () => {
   it('that arrives late does not turn time back', () => {
     const clock = observe(resume(NEVER_SEEN, at(HOUR)), at(HOUR));
     expect(nowMs(heard(clock, at(HOUR), HOUR - 3_000), at(HOUR))).toBe(HOUR);
+  });
+});
+
+describe('the marks of two tabs', () => {
+  const mark = (highestMs: number, heardMs = 0) => ({ highestMs, offsetMs: 0, heardMs });
+
+  it('the higher one holds, whoever writes last', () => {
+    expect(merged(mark(5), mark(9))).toEqual(mark(9));
+    expect(merged(mark(9), mark(5))).toEqual(mark(9));
+  });
+
+  it('but not over the later word of the server, which alone lowers it', () => {
+    expect(merged(mark(9, 2), mark(5, 3))).toEqual(mark(5, 3));
+    expect(merged(mark(5, 3), mark(9, 2))).toEqual(mark(5, 3));
   });
 });

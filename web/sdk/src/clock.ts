@@ -15,6 +15,8 @@ export interface ClockMark {
   readonly highestMs: number;
   /** Server minus device, as last heard. */
   readonly offsetMs: number;
+  /** The server's time when it was last heard; 0 for never. */
+  readonly heardMs: number;
 }
 
 export interface Clock extends ClockMark {
@@ -22,13 +24,20 @@ export interface Clock extends ClockMark {
   readonly anchorMs: number;
 }
 
-export const NEVER_SEEN: ClockMark = { highestMs: 0, offsetMs: 0 };
+export const NEVER_SEEN: ClockMark = { highestMs: 0, offsetMs: 0, heardMs: 0 };
 
 /** An answer may be this late, and a clock this unsteady, without anybody having set it back. */
 const TOLERANCE_MS = 5_000;
 
 export function resume(mark: ClockMark, reading: Reading): Clock {
-  return { highestMs: mark.highestMs, offsetMs: mark.offsetMs, anchorMs: reading.steadyMs };
+  return { ...mark, anchorMs: reading.steadyMs };
+}
+
+/** Of two tabs' marks the one that heard the server later holds; of two that heard the same, the higher. */
+export function merged(one: ClockMark, other: ClockMark): ClockMark {
+  const first = one.heardMs - other.heardMs || one.highestMs - other.highestMs;
+  const { highestMs, offsetMs, heardMs } = first >= 0 ? one : other;
+  return { highestMs, offsetMs, heardMs };
 }
 
 export function nowMs(clock: Clock, reading: Reading): number {
@@ -47,7 +56,8 @@ export function observe(clock: Clock, reading: Reading): Clock {
 export function heard(clock: Clock, reading: Reading, serverMs: number): Clock {
   const floor = floorMs(clock, reading);
   const highestMs = serverMs < floor - TOLERANCE_MS ? serverMs : Math.max(floor, serverMs);
-  return { highestMs, offsetMs: serverMs - reading.deviceMs, anchorMs: reading.steadyMs };
+  const offsetMs = serverMs - reading.deviceMs;
+  return { highestMs, offsetMs, heardMs: serverMs, anchorMs: reading.steadyMs };
 }
 
 /** How far the device's clock stands below the mark; 0 when it was not set back. */

@@ -1,7 +1,7 @@
 // What all parts of the SDK share: this device's key and clock, the door to the server, the leases it
 // has verified. Opened once for a page and a member.
 
-import { behindMs, heard, NEVER_SEEN, nowMs, observe, resume, type Reading } from './clock';
+import { behindMs, heard, merged, NEVER_SEEN, nowMs, observe, resume, type Reading } from './clock';
 import type { Problem } from './contract';
 import type { Copy, Database } from './database';
 import { createApi, type Api } from './http';
@@ -88,6 +88,7 @@ export async function openCore(around: Surroundings): Promise<Core> {
 
   let clock = resume((await db.value('clock')) ?? NEVER_SEEN, reading());
   let keys: readonly Jwk[] = (await db.value('keys')) ?? [];
+  let closed = false;
   let reachable = false;
   let answered = false;
   const checks = new Map<string, LeaseCheck>();
@@ -116,7 +117,12 @@ export async function openCore(around: Surroundings): Promise<Core> {
   async function check(token: string): Promise<LeaseCheck> {
     const known = checks.get(token);
     if (known) return known;
-    const made = await verifyLease(token, keys, holder);
+    let made = await verifyLease(token, keys, holder);
+    if (made.kind === 'unknown_key') {
+      // Another tab may have fetched it.
+      keys = (await db.value('keys')) ?? keys;
+      made = await verifyLease(token, keys, holder);
+    }
     if (made.kind !== 'unknown_key') checks.set(token, made);
     return made;
   }
@@ -132,7 +138,9 @@ export async function openCore(around: Surroundings): Promise<Core> {
     deviceMs: () => reading().deviceMs,
     async keepTime() {
       clock = observe(clock, reading());
-      await db.setValue('clock', { highestMs: clock.highestMs, offsetMs: clock.offsetMs });
+      const kept = await db.changeValue('clock', (other) => merged(clock, other ?? NEVER_SEEN));
+      const { heardMs, highestMs } = merged(clock, kept);
+      if (heardMs !== clock.heardMs || highestMs !== clock.highestMs) clock = resume(kept, reading());
     },
     reachable: () => reachable,
     setAnswered(is) {
@@ -147,15 +155,15 @@ export async function openCore(around: Surroundings): Promise<Core> {
     async verifyNew(token) {
       const first = await check(token);
       if (first.kind !== 'unknown_key') return first;
-      const path = '/.well-known/carnet/jwks.json';
-      const set = await api<{ keys: readonly Jwk[] }>({ method: 'GET', path });
+      const set = await api('GET /.well-known/carnet/jwks.json', {});
       if (set.kind === 'ok') {
-        keys = set.value.keys;
+        keys = (set.value as { keys?: readonly Jwk[] }).keys ?? [];
         await db.setValue('keys', keys);
       }
       return check(token);
     },
     changed() {
+      if (closed) return;
       tell();
       channel.postMessage('changed');
     },
@@ -177,6 +185,7 @@ export async function openCore(around: Surroundings): Promise<Core> {
         Awaited<ReturnType<typeof work>>
       >,
     close() {
+      closed = true;
       channel.close();
       db.close();
     },

@@ -21,7 +21,7 @@ const event = (type: SessionEvent['type']): SessionEvent => ({
 let name = 0;
 let db: Database;
 beforeEach(async () => {
-  db = await openDatabase(`test ${++name}`);
+  db = await openDatabase(`test ${++name}`, () => undefined);
 });
 
 it('numbers events by one, and never one number twice', async () => {
@@ -35,13 +35,13 @@ it('numbers events by one, and never one number twice', async () => {
 
 it('goes on numbering after a reload and from two tabs', async () => {
   await db.record(event('start'));
-  const other = await openDatabase(`test ${name}`);
+  const other = await openDatabase(`test ${name}`, () => undefined);
   await Promise.all([db.record(event('pause')), other.record(event('resume'))]);
   expect((await other.oldestEvents(10)).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
 });
 
 it('marks the first play of a term together with its event, and only the first', async () => {
-  await db.putCopy(copy);
+  await db.takeCopy(copy);
   await db.record(event('start'), 100);
   await db.record(event('start'), 200);
   expect((await db.copy('l1'))?.firstPlayed).toEqual({ term: 1, atMs: 100 });
@@ -50,12 +50,34 @@ it('marks the first play of a term together with its event, and only the first',
 });
 
 it('deletes a copy and queues its release in one step, once', async () => {
-  await db.putCopy(copy);
+  await db.takeCopy(copy);
   await db.forgetCopy('l1', true);
   await db.forgetCopy('l1', true);
   expect(await db.copies()).toEqual([]);
   expect(await db.oldestReleases(10)).toEqual([{ license: 'l1', title: 'film' }]);
   expect(await db.unsent()).toBe(1);
+});
+
+it('takes a copy in the place of those of its title, with their bytes, and with the play of its own', async () => {
+  const content = { uri: 'offline:1', bytes: 7 };
+  await db.takeCopy({ ...copy, content });
+  await db.record(event('start'), 100);
+  const again = { ...copy, lease: 'new' };
+  expect(await db.takeCopy(again)).toEqual({ ...again, content, firstPlayed: { term: 1, atMs: 100 } });
+  const anew = { ...copy, license: 'l2' };
+  expect(await db.takeCopy(anew)).toEqual({ ...anew, content });
+  expect(await db.copies()).toEqual([{ ...anew, content }]);
+});
+
+it('lets go when another tab needs a newer one, and says so', async () => {
+  let lost = 0;
+  await openDatabase(`held ${name}`, () => lost++);
+  await new Promise((done, failed) => {
+    const newer = indexedDB.open(`held ${name}`, 2);
+    newer.onsuccess = done;
+    newer.onblocked = failed;
+  });
+  expect(lost).toBe(1);
 });
 
 it('does not bring back a copy that was deleted meanwhile', async () => {

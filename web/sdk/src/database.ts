@@ -4,7 +4,7 @@
 
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 
-import type { SessionEvent, Title } from './contract';
+import type { QueuedEvent, SessionEvent, Title } from './contract';
 import type { ClockMark } from './clock';
 import type { Identity } from './key';
 import type { Jwk } from './jws';
@@ -25,7 +25,6 @@ export interface Copy {
   readonly renewalRefused?: { readonly term: number; readonly untilMs: number };
 }
 
-export type QueuedEvent = SessionEvent & { readonly sequence: number };
 export type QueuedRelease = { readonly license: string; readonly title: string };
 
 /** Single values by name. */
@@ -46,6 +45,11 @@ interface Schema extends DBSchema {
 export interface Database {
   value<K extends keyof Values>(name: K): Promise<Values[K] | undefined>;
   setValue<K extends keyof Values>(name: K, value: Values[K]): Promise<void>;
+  /** Changes a value in one transaction; the answer is what it is now. */
+  changeValue<K extends keyof Values>(
+    name: K,
+    change: (kept: Values[K] | undefined) => Values[K],
+  ): Promise<Values[K]>;
   /** Whoever comes first decides: two tabs that open at once get the same device. */
   identity(candidate: Identity): Promise<Identity>;
   /** The idempotency key of a request that has not been answered yet. */
@@ -54,9 +58,13 @@ export interface Database {
 
   copies(): Promise<Copy[]>;
   copy(license: string): Promise<Copy | undefined>;
-  putCopy(copy: Copy): Promise<void>;
-  /** Changes a copy that is still there, in one transaction; nothing when it is gone. */
-  changeCopy(license: string, change: (copy: Copy) => Copy): Promise<void>;
+  /**
+   * Puts a copy in the place of those of its title before it: acquiring anew has closed their
+   * licenses, and their bytes are good for it. A first play under the same license stays.
+   */
+  takeCopy(copy: Copy): Promise<Copy>;
+  /** Changes a copy in one transaction; false when it is gone. */
+  changeCopy(license: string, change: (copy: Copy) => Copy): Promise<boolean>;
   /** Forgets a copy and, unless the server is known to have ended it, queues the release. */
   forgetCopy(license: string, release: boolean): Promise<void>;
 
@@ -64,15 +72,22 @@ export interface Database {
   record(event: SessionEvent, firstPlayedAtMs?: number): Promise<void>;
   oldestEvents(count: number): Promise<QueuedEvent[]>;
   removeEvents(events: readonly QueuedEvent[]): Promise<void>;
-  oldestReleases(count: number): Promise<QueuedRelease[]>;
+  oldestReleases(count?: number): Promise<QueuedRelease[]>;
   removeReleases(releases: readonly QueuedRelease[]): Promise<void>;
   /** How much is queued in all. */
   unsent(): Promise<number>;
   close(): void;
 }
 
-export async function openDatabase(name: string): Promise<Database> {
+/** `lost`: the database cannot be used any more; another tab has a newer one, or it was cleared. */
+export async function openDatabase(name: string, lost: () => void): Promise<Database> {
   const db = await openDB<Schema>(name, 1, {
+    // A page that holds on to an old version would keep every newer page from opening.
+    blocking: (_current, _wanted, event) => {
+      (event.target as IDBDatabase).close();
+      lost();
+    },
+    terminated: lost,
     upgrade(fresh) {
       fresh.createObjectStore('values');
       fresh.createObjectStore('copies', { keyPath: 'license' });
@@ -87,13 +102,18 @@ export async function openDatabase(name: string): Promise<Database> {
 type Db = IDBPDatabase<Schema>;
 type Part<K extends keyof Database> = Pick<Database, K>;
 
-function values(db: Db): Part<'value' | 'setValue' | 'identity' | 'intent' | 'intentDone'> {
-  async function first<T extends Identity | string>(name: string, candidate: T): Promise<T> {
+function values(
+  db: Db,
+): Part<'value' | 'setValue' | 'changeValue' | 'identity' | 'intent' | 'intentDone'> {
+  async function changeValue<T extends Values[keyof Values] | string>(
+    name: string,
+    change: (kept: T | undefined) => T,
+  ): Promise<T> {
     const tx = db.transaction('values', 'readwrite', { durability: 'strict' });
-    const known = (await tx.store.get(name)) as T | undefined;
-    if (known === undefined) await tx.store.put(candidate, name);
+    const value = change((await tx.store.get(name)) as T | undefined);
+    await tx.store.put(value, name);
     await tx.done;
-    return known ?? candidate;
+    return value;
   }
   return {
     value: async <K extends keyof Values>(name: K) =>
@@ -101,24 +121,36 @@ function values(db: Db): Part<'value' | 'setValue' | 'identity' | 'intent' | 'in
     setValue: async (name, value) => {
       await db.put('values', value, name);
     },
-    identity: (candidate) => first('identity', candidate),
-    intent: (what, candidate) => first(`intent ${what}`, candidate),
+    changeValue,
+    identity: (candidate) => changeValue<Identity>('identity', (kept) => kept ?? candidate),
+    intent: (what, candidate) => changeValue<string>(`intent ${what}`, (kept) => kept ?? candidate),
     intentDone: (what) => db.delete('values', `intent ${what}`),
   };
 }
 
-function copies(db: Db): Part<'copies' | 'copy' | 'putCopy' | 'changeCopy' | 'forgetCopy'> {
+function copies(db: Db): Part<'copies' | 'copy' | 'takeCopy' | 'changeCopy' | 'forgetCopy'> {
   return {
     copies: () => db.getAll('copies'),
     copy: (license) => db.get('copies', license),
-    putCopy: async (copy) => {
-      await db.put('copies', copy);
+    takeCopy: async (copy) => {
+      const tx = db.transaction('copies', 'readwrite', { durability: 'strict' });
+      const earlier = (await tx.store.getAll()).filter(({ title }) => title.id === copy.title.id);
+      const content = earlier.find((old) => old.content)?.content;
+      const firstPlayed = earlier.find(({ license }) => license === copy.license)?.firstPlayed;
+      const taken = { ...copy, ...(content && { content }), ...(firstPlayed && { firstPlayed }) };
+      await Promise.all([
+        ...earlier.map(({ license }) => tx.store.delete(license)),
+        tx.store.put(taken),
+        tx.done,
+      ]);
+      return taken;
     },
     changeCopy: async (license, change) => {
       const tx = db.transaction('copies', 'readwrite');
       const copy = await tx.store.get(license);
       if (copy) await tx.store.put(change(copy));
       await tx.done;
+      return copy !== undefined;
     },
     forgetCopy: async (license, release) => {
       const tx = db.transaction(['copies', 'releases'], 'readwrite', { durability: 'strict' });

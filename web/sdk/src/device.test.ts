@@ -2,16 +2,18 @@
 // the network is written down here, step by step.
 
 import 'fake-indexeddb/auto';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { toBase64Url, utf8 } from './bytes';
 import type { Title } from './contract';
 import { openCore, type Core, type Notice, type Surroundings } from './core';
 import { openDatabase } from './database';
-import { download, listDownloads, remove } from './downloads';
+import { perform } from './device';
+import { download, listDownloads, remove, sweep } from './downloads';
 import { LEASE_TYP } from './lease';
 import type { Media } from './media';
-import { renew } from './renewal';
+import { play, type PlayOptions } from './playback';
+import { keepLease, renew } from './renewal';
 import { sync } from './sync';
 
 const HOUR = 3_600_000;
@@ -24,6 +26,7 @@ interface Asked {
   readonly body: Record<string, unknown>;
   readonly key: string | null;
 }
+/** A text is answered as it is: somebody's page. */
 type Reply = { status?: number; body: unknown } | 'lost';
 
 let signer: CryptoKeyPair;
@@ -41,14 +44,18 @@ let server: Record<string, (asked: Asked) => Reply | Promise<Reply>>;
 let core: Core;
 let notices: Notice[];
 let stored: Awaited<ReturnType<Media['store']>>;
+let listed: Awaited<ReturnType<Media['list']>>;
 let removed: string[];
+let unloaded: number;
+let tabs: LockManager;
 let name = 0;
 
 const media: Media = {
-  store: async () => stored,
+  store: async ({ signal }) => (signal?.aborted ? { kind: 'cancelled' } : stored),
   remove: async (uri) => void removed.push(uri),
-  list: async () => [],
-  load: () => Promise.reject(new Error('nothing is played here')),
+  list: async () => listed,
+  removeStrays: async () => undefined,
+  load: async () => ({ unload: async () => void unloaded++ }),
 };
 
 async function around(): Promise<Surroundings> {
@@ -56,12 +63,12 @@ async function around(): Promise<Surroundings> {
     base: 'https://carnet.example',
     member: 'ana',
     deviceName: 'a browser',
-    database: await openDatabase(`device test ${name}`),
+    database: await openDatabase(`device test ${name}`, () => undefined),
     media,
     token: async () => 'token',
     reading: () => ({ deviceMs: now, steadyMs: now }),
     random: () => 0.5,
-    locks: locks(),
+    locks: tabs,
     syncEveryMs: HOUR,
     fetch: async (input, init) => {
       const { pathname: path } = new URL(String(input));
@@ -72,7 +79,8 @@ async function around(): Promise<Surroundings> {
       const route = Object.keys(server).find((pattern) => new RegExp(`${pattern}$`).test(path));
       const reply = route === undefined ? 'lost' : await server[route]?.(ask);
       if (reply === undefined || reply === 'lost') throw new TypeError('fetch failed');
-      return new Response(JSON.stringify(reply.body), { status: reply.status ?? 200 });
+      const text = typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body);
+      return new Response(text, { status: reply.status ?? 200 });
     },
   };
 }
@@ -138,6 +146,9 @@ beforeEach(async () => {
   now = START;
   asked = [];
   removed = [];
+  listed = [];
+  unloaded = 0;
+  tabs = locks();
   notices = [];
   stored = { kind: 'stored', uri: 'offline:1', bytes: 7 };
   server = {
@@ -156,9 +167,9 @@ beforeEach(async () => {
   core.onNotice((notice) => notices.push(notice));
 });
 
-const take = () => download(core, new Map(), 'film', {});
+const take = (signal?: AbortSignal) => download(core, new Map(), 'film', { ...(signal && { signal }) });
 const copies = () => listDownloads(core, new Map());
-const play = (type: 'start' | 'stop' = 'start') =>
+const record = (type: 'start' | 'stop' = 'start') =>
   core.db.record(
     { session: 's', title: 'film', license: 'l1', term: 1, type, device_at: new Date(now).toISOString() },
     core.nowMs(),
@@ -210,6 +221,31 @@ describe('downloading', () => {
     expect(await core.db.unsent()).toBe(0);
   });
 
+  it('gives the license back when it was cancelled while it was asked for', async () => {
+    const cancel = new AbortController();
+    server['/v1/licenses'] = () => (cancel.abort(), licenseAnswer());
+    expect(await take(cancel.signal)).toMatchObject({ kind: 'failed', reason: 'cancelled' });
+    expect(await copies()).toEqual([]);
+    expect(paths()).toContain('/v1/licenses/l1/release');
+  });
+
+  it('leaves no bytes of a copy that was deleted while they came', async () => {
+    const store = vi.spyOn(media, 'store').mockImplementationOnce(async () => {
+      await core.db.forgetCopy('l1', true);
+      return stored;
+    });
+    expect(await take()).toMatchObject({ kind: 'failed', reason: 'cancelled' });
+    expect(removed).toEqual(['offline:1']);
+    store.mockRestore();
+  });
+
+  it('is not held up by events that the server does not take', async () => {
+    await record();
+    server['session-events'] = () => refused('device_mismatch');
+    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    expect(await core.db.unsent()).toBe(1);
+  });
+
   it('does not take a lease that somebody else has signed', async () => {
     const other = (await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify'])) as CryptoKeyPair;
     const real = signer;
@@ -244,10 +280,128 @@ describe('downloading', () => {
   });
 });
 
+it('a remedy is performed whole: devices removed, licenses released here and elsewhere', async () => {
+  await take();
+  asked = [];
+  server['/v1/devices/tv'] = () => ok();
+  const actions = [
+    { do: 'release', license: 'l1', device: core.device, title: 'film' },
+    { do: 'release', license: 'l9', device: 'phone', title: 'other' },
+    { do: 'remove_device', device: 'tv' },
+  ] as const;
+  expect(await perform(core, { message: '', actions })).toMatchObject({ kind: 'ok' });
+  expect(asked.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
+    'DELETE /v1/devices/tv',
+    'POST /v1/licenses/l1/release',
+    'POST /v1/licenses/l9/release',
+  ]);
+  expect(await copies()).toEqual([]);
+});
+
+describe('sweeping up', () => {
+  const bytes = (uri: string, license: string) => ({ uri, owner: 'ana', license });
+
+  it('removes what no copy has: of licenses that are gone, and of a tab that was closed half-way', async () => {
+    stored = { kind: 'unreachable' };
+    await take();
+    const other = { license: 'l5', title: { ...film, id: 'other' }, lease: '', drm: '' };
+    await core.db.takeCopy({ ...other, content: { uri: 'offline:5', bytes: 1 } });
+    listed = [
+      bytes('offline:half', 'l1'),
+      bytes('offline:gone', 'l0'),
+      bytes('offline:5', 'l5'),
+      { ...bytes('offline:ben', 'l9'), owner: 'ben' },
+    ];
+    await sweep(core);
+    expect(removed).toEqual(['offline:half', 'offline:gone']);
+  });
+
+  it('keeps the bytes that a new license has taken over', async () => {
+    await take();
+    await core.db.takeCopy({ ...(await core.db.copies())[0]!, license: 'l2' });
+    listed = [bytes('offline:1', 'l1')];
+    await sweep(core);
+    expect(removed).toEqual([]);
+  });
+
+  it('keeps what another tab is just storing', async () => {
+    const store = vi.spyOn(media, 'store').mockImplementationOnce(async () => {
+      listed = [bytes('offline:1', 'l1')];
+      await sweep(await openCore(await around()));
+      return stored;
+    });
+    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    expect(removed).toEqual([]);
+    store.mockRestore();
+  });
+});
+
+describe('playing', () => {
+  const video = (): HTMLVideoElement =>
+    Object.assign(new EventTarget(), { paused: false, currentTime: 0, play: async () => undefined }) as never;
+  let ends: string[];
+  const options: PlayOptions = { onEnd: (why) => void ends.push(why) };
+  const start = () => play(core, video(), 'film', options);
+  const second = async () => {
+    vi.advanceTimersByTime(1_000);
+    await vi.waitFor(() => expect(ends).toHaveLength(1));
+  };
+
+  beforeEach(() => {
+    ends = [];
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    vi.stubGlobal('addEventListener', () => undefined);
+    vi.stubGlobal('removeEventListener', () => undefined);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+
+  it('needs a record of it: no room for that, no picture', async () => {
+    await take();
+    core.db.record = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));
+    expect(await start()).toMatchObject({ kind: 'failed', reason: 'no_space' });
+    expect(unloaded).toBe(1);
+  });
+
+  it('ends when the copy is deleted, in whichever tab', async () => {
+    await take();
+    expect(await start()).toMatchObject({ kind: 'ok', value: { from: 'store' } });
+    await core.db.forgetCopy('l1', true);
+    await second();
+    expect(ends).toEqual(['It is no longer on this device']);
+    await vi.waitFor(() => expect(unloaded).toBe(1));
+  });
+
+  it('ends when the lease cannot be read any more', async () => {
+    await take();
+    await start();
+    core.db.copy = () => Promise.reject(new DOMException('closed', 'InvalidStateError'));
+    await second();
+    expect(ends[0]).toMatch(/cannot be read/);
+  });
+
+  it('streams what the lease does not allow any more; out of reach, says why it does not play', async () => {
+    await take();
+    now = START + 49 * HOUR;
+    server['playback-context'] = () => 'lost';
+    expect(await start()).toMatchObject({ kind: 'failed', message: 'Was not started in time' });
+    server['playback-context'] = () =>
+      ok({
+        title: film,
+        streams: { dash: '/m.mpd' },
+        drm: [{ system: 'org.w3.clearkey', license_url: '/v1/drm/clear-key' }],
+        grant: 'g',
+      });
+    expect(await start()).toMatchObject({ kind: 'ok', value: { from: 'stream' } });
+  });
+});
+
 describe('the outbox', () => {
   it('keeps events until they are acknowledged, over a restart, and tells them under the same numbers', async () => {
     await take();
-    await play();
+    await record();
     const lost: unknown[] = [];
     server['session-events'] = ({ body }) => (lost.push(body['events']), 'lost');
     expect(await sync(core)).toBe(false);
@@ -259,6 +413,13 @@ describe('the outbox', () => {
     expect(await sync(core)).toBe(true);
     expect(told).toEqual(lost);
     expect(await core.db.unsent()).toBe(0);
+  });
+
+  it('drops nothing for the page of a proxy, whatever its status', async () => {
+    await record();
+    server['session-events'] = () => ({ status: 400, body: '<h1>Bad Request</h1>' });
+    expect(await sync(core)).toBe(false);
+    expect(await core.db.unsent()).toBe(1);
   });
 
   it('tells a deletion once it can, however long ago it was', async () => {
@@ -290,11 +451,40 @@ describe('the outbox', () => {
   });
 });
 
+describe('two tabs', () => {
+  it('a key that one of them has fetched is known to the other', async () => {
+    const other = await openCore(await around());
+    await take();
+    const copy = (await core.db.copy('l1'))!;
+    server = {};
+    expect(await other.lease(copy)).toMatchObject({ kind: 'genuine' });
+  });
+
+  it('the highest time that one of them has seen counts for both', async () => {
+    const other = await openCore(await around());
+    now += 30 * HOUR;
+    await core.keepTime();
+    now = START;
+    await other.keepTime();
+    expect(other.nowMs()).toBe(START + 30 * HOUR);
+    expect((await openCore(await around())).nowMs()).toBe(START + 30 * HOUR);
+  });
+
+  it('of two leases that arrive at once the later one stays', async () => {
+    await take();
+    now += HOUR;
+    const later = await lease({ term: 2 });
+    const earlier = await lease();
+    await Promise.all([keepLease(core, 'l1', later), keepLease(core, 'l1', earlier)]);
+    expect((await core.db.copy('l1'))?.lease).toBe(later);
+  });
+});
+
 describe('checking in', () => {
   it('says of each copy whether it was started', async () => {
     await take();
     await sync(core);
-    await play();
+    await record();
     await sync(core);
     const said = asked.filter(({ path }) => path.endsWith('/check-in')).map(({ body }) => body['holdings']);
     expect(said).toEqual([[{ license: 'l1', started: false }], [{ license: 'l1', started: true }]]);
@@ -325,7 +515,7 @@ describe('checking in', () => {
 
   it('keeps what has only run out, for it can be renewed', async () => {
     await take();
-    await play();
+    await record();
     now += 11 * HOUR;
     server['check-in'] = () => ok({ leases: [], ended: ['l1'], lapsed: [] });
     await sync(core);
@@ -380,7 +570,7 @@ describe('renewing', () => {
 
   it('brings back an expired copy on request, and not by itself', async () => {
     await take();
-    await play();
+    await record();
     now = START + 11 * HOUR;
     server['/renew'] = second;
     await sync(core);

@@ -8,7 +8,7 @@ import { nextMomentMs } from './lease';
 import { backoffMs } from './outbox';
 import { play, type Playback, type PlayOptions } from './playback';
 import { renew } from './renewal';
-import { sendOutbox, sync } from './sync';
+import { release, sendOutbox, sendReleases, sync } from './sync';
 
 export interface Device {
   readonly id: string;
@@ -18,8 +18,9 @@ export interface Device {
   onChange(listener: () => void): () => void;
   onNotice(listener: (notice: Notice) => void): () => void;
 
-  /** The last catalogue that was read, when the server does not answer. */
-  catalogue(): Promise<Outcome<readonly Title[]>>;
+  catalogue(): Promise<Answer<{ titles: readonly Title[] }>>;
+  /** The last catalogue that was read, at once and without a network. */
+  keptCatalogue(): Promise<readonly Title[] | undefined>;
   eligibility(title: string): Promise<Answer<Eligibility>>;
   download(title: string, options?: downloads.DownloadOptions): Promise<Outcome<void>>;
   downloads(): Promise<downloads.Download[]>;
@@ -28,15 +29,15 @@ export interface Device {
   remove(license: string): Promise<void>;
   play(video: HTMLVideoElement, title: string, options: PlayOptions): Promise<Outcome<Playback>>;
 
-  /** All licenses of the member, on whichever device. */
+  /** All licenses of the member, on whichever device; not what is being given back. */
   licenses(): Promise<Answer<{ licenses: readonly LicenseDocument[] }>>;
+  /** Gives licenses back, on whichever of the member's devices they are. */
+  release(licenses: readonly string[]): Promise<Answer<unknown>>;
   /** Performs all actions of a remedy; after that the refused request passes. */
   perform(remedy: Remedy): Promise<Answer<unknown>>;
   devices(): Promise<Answer<{ devices: readonly DeviceEntry[] }>>;
   register(): Promise<Answer<unknown>>;
   removeDevice(device: string): Promise<Answer<unknown>>;
-  /** How much is waiting to be told. */
-  unsent(): Promise<number>;
   sync(): Promise<void>;
   close(): void;
 }
@@ -54,14 +55,16 @@ export async function openDevice(around: Surroundings): Promise<Device> {
     onChange: core.onChange,
     onNotice: core.onNotice,
     catalogue: () => catalogue(core),
+    keptCatalogue: () => core.db.value('catalogue'),
     eligibility: (title) =>
-      core.api({
-        method: 'GET',
-        path: `/v1/titles/${encodeURIComponent(title)}/eligibility?device=${encodeURIComponent(core.device)}`,
+      core.api('GET /v1/titles/{title}/eligibility', {
+        path: { title },
+        query: { device: core.device },
       }),
     async download(title, options = {}) {
-      // Without this a browser short of space may throw downloads away.
-      await navigator.storage?.persist?.().catch(() => false);
+      // Without this a browser short of space may throw downloads away. Firefox asks the member, who
+      // may let it wait.
+      void navigator.storage?.persist?.().catch(() => false);
       const outcome = await downloads.download(core, storing, title, options);
       keeping.tell();
       return outcome;
@@ -79,13 +82,12 @@ export async function openDevice(around: Surroundings): Promise<Device> {
       const { from, stop } = outcome.value;
       return { kind: 'ok', value: { from, stop: () => stop().finally(keeping.tell) } };
     },
-    licenses: () => core.api({ method: 'GET', path: '/v1/downloads' }),
+    licenses: () => licenses(core),
+    release: (licenses) => releaseAll(core, licenses),
     perform: (remedy) => perform(core, remedy),
-    devices: () => core.api({ method: 'GET', path: '/v1/devices' }),
+    devices: () => core.api('GET /v1/devices', {}),
     register: () => downloads.register(core),
-    removeDevice: (device) =>
-      core.api({ method: 'DELETE', path: `/v1/devices/${encodeURIComponent(device)}` }),
-    unsent: () => core.db.unsent(),
+    removeDevice: (device) => removeDevice(core, device),
     sync: keeping.now,
     close() {
       keeping.stop();
@@ -94,33 +96,47 @@ export async function openDevice(around: Surroundings): Promise<Device> {
   };
 }
 
-async function catalogue(core: Core): Promise<Outcome<readonly Title[]>> {
-  const answer = await core.api<{ titles: readonly Title[] }>({
-    method: 'GET',
-    path: '/v1/catalogue',
-  });
+async function catalogue(core: Core): Promise<Answer<{ titles: readonly Title[] }>> {
+  const answer = await core.api('GET /v1/catalogue', {});
   if (answer.kind === 'ok') {
-    await core.db.setValue('catalogue', answer.value.titles);
-    return { kind: 'ok', value: answer.value.titles };
+    // A full disk is no reason not to show it.
+    await core.db.setValue('catalogue', answer.value.titles).catch(() => undefined);
   }
-  const kept = answer.kind === 'unreachable' ? await core.db.value('catalogue') : undefined;
-  return kept ? { kind: 'ok', value: kept } : answer;
+  return answer;
 }
 
-async function perform(core: Core, remedy: Remedy): Promise<Answer<unknown>> {
-  for (const { license } of remedy.actions) {
+async function licenses(core: Core): Promise<Answer<{ licenses: readonly LicenseDocument[] }>> {
+  const answer = await core.api('GET /v1/downloads', {});
+  if (answer.kind !== 'ok') return answer;
+  const queued = new Set((await core.db.oldestReleases()).map(({ license }) => license));
+  return { kind: 'ok', value: { licenses: answer.value.licenses.filter(({ id }) => !queued.has(id)) } };
+}
+
+export async function perform(core: Core, { actions }: Remedy): Promise<Answer<unknown>> {
+  for (const action of actions) {
+    if (action.do !== 'remove_device') continue;
+    const answer = await removeDevice(core, action.device);
+    if (answer.kind !== 'ok') return answer;
+  }
+  return releaseAll(core, actions.flatMap((action) => (action.do === 'release' ? [action.license] : [])));
+}
+
+function removeDevice(core: Core, device: string): Promise<Answer<unknown>> {
+  return core.api('DELETE /v1/devices/{device}', { path: { device } });
+}
+
+async function releaseAll(core: Core, licenses: readonly string[]): Promise<Answer<unknown>> {
+  for (const license of licenses) {
     if (await core.db.copy(license)) {
       await downloads.remove(core, license);
     } else {
-      // Any device of a member may release any of the member's licenses.
-      const path = `/v1/licenses/${encodeURIComponent(license)}/release`;
-      const answer = await core.api({ method: 'POST', path, body: { device: core.device } });
+      const answer = await release(core, license);
       if (answer.kind !== 'ok') return answer;
     }
   }
-  return (await sendOutbox(core))
+  return (await sendReleases(core, ({ license }) => licenses.includes(license)))
     ? { kind: 'ok', value: undefined }
-    : { kind: 'unreachable', why: 'the outbox is not empty' };
+    : { kind: 'unreachable', why: 'a release is not told yet' };
 }
 
 /** Between two rounds, whatever the clocks say. */
@@ -147,10 +163,11 @@ function keepInSync(core: Core): Keeping {
   let syncedMs = -Infinity;
 
   async function planNext(done: boolean): Promise<void> {
+    if (stopped) return;
     failures = done ? 0 : failures + 1;
     const regular = syncEveryMs - (reading().steadyMs - syncedMs);
     const wait = done ? regular : Math.min(backoffMs(failures, random()), syncEveryMs);
-    const inMs = Math.max(PAUSE_MS, Math.min(wait, await untilNextMoment(core)));
+    const inMs = Math.max(PAUSE_MS, Math.min(wait, await untilNextMoment(core).catch(() => Infinity)));
     clearTimeout(timer);
     if (!stopped) timer = setTimeout(() => void now(), inMs);
   }

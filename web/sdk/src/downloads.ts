@@ -9,7 +9,7 @@ import type { Answer } from './http';
 import { firstPlayedAtMs, mayPlay, renewalOpen, type Lease, type Permission } from './lease';
 import { CLEAR_KEY, type Stored } from './media';
 import { underIntent } from './renewal';
-import { sendOutbox } from './sync';
+import { sendOutbox, sendReleases } from './sync';
 import { permissionInWords } from './words';
 
 /** A copy as a page shows it. */
@@ -102,8 +102,10 @@ export async function download(
 ): Promise<Outcome<void>> {
   const outcome = await core.alone(`download ${title}`, async (): Promise<Outcome<void>> => {
     // A release that is still queued would close the license that we are about to get again.
-    if (!(await sendOutbox(core))) return { kind: 'unreachable', why: 'the outbox is not empty' };
-    const acquired = await acquire(core, title, signal);
+    if (!(await sendReleases(core, (queued) => queued.title === title))) {
+      return { kind: 'unreachable', why: 'a release of this title is not told yet' };
+    }
+    const acquired = await acquire(core, title);
     if (acquired.kind !== 'ok') return acquired;
     const { copy, manifest } = acquired.value;
     return copy.content ? { kind: 'ok', value: undefined } : fill(core, storing, copy, manifest, signal);
@@ -117,17 +119,13 @@ interface Acquired {
   readonly manifest: string;
 }
 
-async function acquire(
-  core: Core,
-  title: string,
-  signal: AbortSignal | undefined,
-): Promise<Outcome<Acquired>> {
+async function acquire(core: Core, title: string): Promise<Outcome<Acquired>> {
   const context = await playbackContext(core, title, 'download');
   if (context.kind !== 'ok') return context;
   const manifest = context.value.streams.dash ?? context.value.streams.hls;
   if (manifest === undefined) return failed('media', 'the title has no stream');
 
-  const answer = await askForLicense(core, context.value, signal);
+  const answer = await askForLicense(core, context.value);
   if (answer.kind !== 'ok') return answer;
   const { license, lease, drm, drm_error: drmError } = answer.value;
   if (drmError) return { kind: 'problem', problem: drmError };
@@ -135,22 +133,8 @@ async function acquire(
   const check = await core.verifyNew(lease);
   if (check.kind !== 'genuine') return failed('lease', 'the lease is not signed by the server');
 
-  const earlier = (await core.db.copies()).filter((copy) => copy.title.id === title);
-  const content = earlier.find((copy) => copy.content)?.content;
-  const played = earlier.find((copy) => copy.license === license.id)?.firstPlayed;
-  const copy: Copy = {
-    license: license.id,
-    title: context.value.title,
-    lease,
-    drm: drm.body,
-    ...(content && { content }),
-    ...(played && { firstPlayed: played }),
-  };
-  await core.db.putCopy(copy);
-  // Acquiring anew has closed the license before it; its bytes are good for the new one.
-  for (const old of earlier) {
-    if (old.license !== copy.license) await core.db.forgetCopy(old.license, false);
-  }
+  const taken = { license: license.id, title: context.value.title, lease, drm: drm.body };
+  const copy = await core.db.takeCopy(taken);
   core.changed();
   return { kind: 'ok', value: { copy, manifest } };
 }
@@ -162,19 +146,21 @@ async function acquire(
 async function askForLicense(
   core: Core,
   context: PlaybackContext,
-  signal: AbortSignal | undefined,
 ): Promise<Answer<LicenseAnswer>> {
   const title = context.title.id;
   const body = { device: core.device, title, challenge: clearKeyChallenge(context) };
-  const call = { method: 'POST', path: '/v1/licenses', body, ...(signal && { signal }) } as const;
-  let answer = await underIntent(core, `acquire ${title}`, call);
+  const ask = (): Promise<Answer<LicenseAnswer>> =>
+    underIntent(core, `acquire ${title}`, (idempotencyKey) =>
+      core.api('POST /v1/licenses', { body, idempotencyKey }),
+    );
+  let answer = await ask();
   if (answer.kind === 'problem' && isUnregistered(answer.problem)) {
     const registered = await register(core);
     if (registered.kind !== 'ok') return registered;
-    answer = await underIntent(core, `acquire ${title}`, call);
+    answer = await ask();
   }
   const stale = answer.kind === 'ok' && answer.value.decision.repeated && !answer.value.lease;
-  return stale ? underIntent(core, `acquire ${title}`, call) : answer;
+  return stale ? ask() : answer;
 }
 
 /** To download here is to say that this is one of the member's devices: again, if it was removed. */
@@ -185,8 +171,8 @@ function isUnregistered(problem: Problem): boolean {
 /** Makes this browser one of the member's devices; does nothing when it is one. */
 export function register(core: Core): Promise<Answer<unknown>> {
   const { deviceName } = core.around;
-  const body = { device: core.device, name: deviceName, class: 'web', jwk: core.key.jwk };
-  return core.api({ method: 'POST', path: '/v1/devices', body });
+  const jwk = { ...core.key.jwk };
+  return core.api('POST /v1/devices', { body: { device: core.device, name: deviceName, class: 'web', jwk } });
 }
 
 export function playbackContext(
@@ -194,9 +180,8 @@ export function playbackContext(
   title: string,
   intent: 'stream' | 'download',
 ): Promise<Answer<PlaybackContext>> {
-  const query = `intent=${intent}&device=${encodeURIComponent(core.device)}`;
-  const path = `/v1/titles/${encodeURIComponent(title)}/playback-context?${query}`;
-  return core.api<PlaybackContext>({ method: 'GET', path });
+  const query = { intent, device: core.device };
+  return core.api('GET /v1/titles/{title}/playback-context', { path: { title }, query });
 }
 
 /** What the CDM of a browser would ask: a temporary session, for the app keeps the license. */
@@ -223,16 +208,22 @@ async function fill(
   const { media, base, member: owner } = core.around;
   const { license } = copy;
   const url = new URL(manifest, base).href;
-  const stored = await media.store({ manifest: url, owner, license, drm, onProgress, signal });
-  storing.delete(copy.license);
+  const stored = await media
+    .store({ manifest: url, owner, title: copy.title.id, license, drm, onProgress, signal })
+    .finally(() => storing.delete(license));
   if (stored.kind === 'stored') {
     const { uri, bytes } = stored;
-    await core.db.changeCopy(copy.license, (kept) => ({ ...kept, content: { uri, bytes } }));
-    return { kind: 'ok', value: undefined };
+    const content = { uri, bytes };
+    if (await core.db.changeCopy(license, (kept) => ({ ...kept, content }))) {
+      return { kind: 'ok', value: undefined };
+    }
+    // Deleted meanwhile, perhaps in another tab.
+    await media.remove(uri);
+    return failed('cancelled', 'the download was cancelled');
   }
   // A connection comes back, and then the license is still good; the other failures are for good.
   if (stored.kind !== 'unreachable') {
-    await core.db.forgetCopy(copy.license, true);
+    await core.db.forgetCopy(license, true);
     await sendOutbox(core);
   }
   return storeFailure(stored);
@@ -260,11 +251,17 @@ export async function remove(core: Core, license: string): Promise<void> {
   if (copy?.content) await core.around.media.remove(copy.content.uri).catch(() => undefined);
 }
 
-/** Bytes of copies that are gone: a tab that was closed in the middle leaves them behind. */
+/** Removes bytes that no copy has: a tab that was closed in the middle leaves them behind. */
 export async function sweep(core: Core): Promise<void> {
   const { media, member } = core.around;
-  const held = new Set((await core.db.copies()).map((copy) => copy.license));
   for (const { uri, owner, license } of await media.list()) {
-    if (owner === member && !held.has(license)) await media.remove(uri);
+    if (owner !== member) continue;
+    const title = (await core.db.copy(license))?.title.id ?? '';
+    // Unless they are just being stored, here or in another tab.
+    await core.alone(`download ${title}`, async () => {
+      const copies = await core.db.copies();
+      if (!copies.some(({ content }) => content?.uri === uri)) await media.remove(uri);
+    });
   }
+  await media.removeStrays();
 }

@@ -1,5 +1,5 @@
 export type * from './contract';
-export type { Core, Failure, Notice, Outcome, Surroundings } from './core';
+export type { Failure, Notice, Outcome, Surroundings } from './core';
 export { openDatabase } from './database';
 export { openDevice, type Device } from './device';
 export type { Download } from './downloads';

@@ -4,10 +4,10 @@
 import { verifyJws, type Jwk } from './jws';
 
 export const LEASE_TYP = 'carnet-lease+jwt';
-export const LEASE_VERSION = 1;
+const LEASE_VERSION = 1;
 
 /** What ends a term; when several end at one instant, the earlier in this list governs. */
-export const CLOCKS = ['hard_end', 'check_in', 'finish', 'start'] as const;
+const CLOCKS = ['hard_end', 'check_in', 'finish', 'start'] as const;
 export type ClockName = (typeof CLOCKS)[number];
 
 /** Instants in milliseconds since 1970; a clock that is absent does not run. */
@@ -100,7 +100,7 @@ export function nextMomentMs(lease: Lease, knowledge: Knowledge, nowMs: number):
 }
 
 /** The end from what is known and the clock that governs it. Extra time is the finish clock's. */
-export function endOf(lease: Lease, knowledge: Knowledge, extraMs = 0): End | undefined {
+function endOf(lease: Lease, knowledge: Knowledge, extraMs = 0): End | undefined {
   const firstPlayMs = firstPlayedAtMs(lease, knowledge);
   const ends: Record<ClockName, number | undefined> = {
     hard_end: lease.hardEndMs,

@@ -6,7 +6,7 @@ import type { SessionEventType } from './contract';
 import { failed, type Core, type Outcome } from './core';
 import type { Copy } from './database';
 import { playbackContext } from './downloads';
-import { mayGoOn, mayPlay, type Lease, type Permission } from './lease';
+import { mayGoOn, mayPlay, type Lease } from './lease';
 import { CLEAR_KEY, type Playing, type Source } from './media';
 import { permissionInWords } from './words';
 
@@ -21,8 +21,6 @@ export interface Playback {
 }
 
 export interface PlayOptions {
-  /** Stream even when a copy is here. */
-  readonly stream?: boolean;
   /** The lease ended while playing, or the media could not go on. */
   readonly onEnd: (why: string) => void;
 }
@@ -40,9 +38,11 @@ export async function play(
   options: PlayOptions,
 ): Promise<Outcome<Playback>> {
   const copy = (await core.db.copies()).find((held) => held.title.id === title && held.content);
-  return copy && !options.stream
-    ? playCopy(core, video, copy, options)
-    : playStream(core, video, title, options);
+  const held = copy && (await playCopy(core, video, copy, options));
+  if (held && !(held.kind === 'failed' && held.reason === 'lease')) return held;
+  // What its lease does not let us play may still be streamed.
+  const streamed = await playStream(core, video, title, options);
+  return held && streamed.kind === 'unreachable' ? held : streamed;
 }
 
 async function playCopy(
@@ -60,7 +60,7 @@ async function playCopy(
   if (permission.may !== 'play') return failed('lease', permissionInWords(permission, core.nowMs()));
   const drm = fromBase64(copy.drm);
   if (!drm || !copy.content) return failed('media', 'This copy is not complete');
-  const source: Source = { kind: 'held', uri: copy.content.uri, license: copy.license, drm };
+  const source: Source = { kind: 'held', uri: copy.content.uri, title: copy.title.id, drm };
   return begin(core, video, { title: copy.title.id, held: { copy, lease } }, source, options);
 }
 
@@ -100,7 +100,10 @@ async function begin(
 ): Promise<Outcome<Playback>> {
   let playing: Playing;
   let playback: Playback | undefined;
+  let over = false;
   const end = (why: string): void => {
+    if (over) return;
+    over = true;
     void playback?.stop();
     options.onEnd(why);
   };
@@ -110,15 +113,22 @@ async function begin(
     return failed('media', error instanceof Error ? error.message : String(error));
   }
   const session = startSession(core, video, subject, end);
-  // The picture waits for the record: a play that nobody heard of would be one for free.
-  await session.record('start');
   playback = {
     from: source.kind === 'held' ? 'store' : 'stream',
     async stop() {
+      over = true;
       await session.stop();
       await playing.unload();
     },
   };
+  try {
+    // The picture waits for the record: a play that nobody heard of would be one for free.
+    await session.record('start');
+  } catch (error) {
+    console.error('carnet: a play could not be recorded', error);
+    await playback.stop();
+    return failed('no_space', 'There is no room left on this device to note that it is played');
+  }
   // A browser may want the member to press play; the video's own controls are there for that.
   await video.play().catch(() => undefined);
   return { kind: 'ok', value: playback };
@@ -165,25 +175,31 @@ function startSession(
       timed = now;
       await core.keepTime();
     }
-    if (!video.paused && now - told >= KEEP_ALIVE_MS) await record('keep_alive');
-    const permission = await permissionNow(now);
-    if (permission?.may === 'not') end(permissionInWords(permission, now));
+    if (!video.paused && now - told >= KEEP_ALIVE_MS) await note('keep_alive');
+    const why = held && (await objection(held.copy.license, now));
+    if (why !== undefined) end(why);
   }
 
-  /** A renewal beside the play, or a check-in, has put a later lease beside the copy. */
-  async function permissionNow(now: number): Promise<Permission | undefined> {
-    const copy = held && (await core.db.copy(held.copy.license));
+  /** A renewal beside the play, or a check-in, may have put a later lease beside the copy. */
+  async function objection(license: string, now: number): Promise<string | undefined> {
+    const copy = await core.db.copy(license);
     const check = copy && (await core.lease(copy));
-    if (!copy || check?.kind !== 'genuine') return undefined;
-    return mayGoOn(check.lease, core.knowledge(copy, check.lease), now);
+    if (!copy || check?.kind !== 'genuine') return 'It is no longer on this device';
+    const permission = mayGoOn(check.lease, core.knowledge(copy, check.lease), now);
+    return permission.may === 'not' ? permissionInWords(permission, now) : undefined;
+  }
+
+  /** Of a play that was recorded, more is good to know and nothing to stop it for. */
+  async function note(type: SessionEventType): Promise<void> {
+    await record(type).catch((error: unknown) => console.warn('carnet: not recorded', type, error));
   }
 
   const onPause = (): void => {
     paused = true;
-    if (!stopped) void record('pause');
+    void note('pause');
   };
   const onPlay = (): void => {
-    if (paused && !stopped) void record('resume');
+    if (paused) void note('resume');
     paused = false;
   };
   // The record is written if the browser lets us, and a play without an end is one all the same. A
@@ -192,7 +208,12 @@ function startSession(
   video.addEventListener('pause', onPause);
   video.addEventListener('play', onPlay);
   addEventListener('pagehide', onLeave);
-  const timer = setInterval(() => void look(), LOOK_AT_LEASE_MS);
+  // Nothing plays whose lease cannot be looked at.
+  const onBlind = (error: unknown): void => {
+    console.error('carnet: the lease could not be read', error);
+    end('What this device keeps cannot be read any more; load the page again');
+  };
+  const timer = setInterval(() => void look().catch(onBlind), LOOK_AT_LEASE_MS);
 
   async function stop(): Promise<void> {
     if (stopped) return;
@@ -201,8 +222,8 @@ function startSession(
     video.removeEventListener('pause', onPause);
     video.removeEventListener('play', onPlay);
     removeEventListener('pagehide', onLeave);
-    await record('stop');
-    await core.keepTime();
+    await note('stop');
+    await core.keepTime().catch(() => undefined);
   }
 
   return { record, stop };

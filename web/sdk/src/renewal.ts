@@ -1,8 +1,8 @@
 // Renewing, and taking in the leases that come back.
 
-import { saysCode, type LicenseAnswer } from './contract';
+import { saysCode } from './contract';
 import { failed, type Core, type Outcome } from './core';
-import type { Answer, Call } from './http';
+import type { Answer } from './http';
 
 /** When the server names no time at which a refused renewal could pass. */
 const RENEWAL_REFUSED_FOR_MS = 60 * 60_000;
@@ -14,10 +14,13 @@ export async function renew(core: Core, license: string): Promise<Outcome<void>>
   if (!copy) return failed('absent', 'there is no such download on this device');
   const known = await core.lease(copy);
   const term = known.kind === 'genuine' ? known.lease.term : 1;
-  const path = `/v1/licenses/${encodeURIComponent(license)}/renew`;
-  const body = { device: core.device, term };
-  const call = { method: 'POST', path, body } as const;
-  const answer = await underIntent(core, `renew ${license} ${term}`, call);
+  const answer = await underIntent(core, `renew ${license} ${term}`, (idempotencyKey) =>
+    core.api('POST /v1/licenses/{license}/renew', {
+      path: { license },
+      body: { device: core.device, term },
+      idempotencyKey,
+    }),
+  );
   if (answer.kind === 'problem') {
     const retryAt = Date.parse(answer.problem.refusal?.retry_at ?? '');
     const untilMs = Number.isNaN(retryAt) ? core.nowMs() + RENEWAL_REFUSED_FOR_MS : retryAt;
@@ -33,7 +36,9 @@ export async function renew(core: Core, license: string): Promise<Outcome<void>>
   const { lease } = answer.value;
   const kept = lease !== undefined && (await keepLease(core, license, lease));
   core.changed();
-  return kept ? { kind: 'ok', value: undefined } : failed('lease', 'the answer has no valid lease');
+  return kept
+    ? { kind: 'ok', value: undefined }
+    : failed('lease', 'the service sent nothing that this device can use; try again');
 }
 
 /** Of two leases of a license the later term holds, and of two of one term the later statement. */
@@ -43,25 +48,26 @@ export async function keepLease(core: Core, license: string, token: string): Pro
     console.warn('carnet: a lease was not taken', license, check);
     return false;
   }
-  const copy = await core.db.copy(license);
-  const known = copy && (await core.lease(copy));
   const { term, issuedAtMs } = check.lease;
-  const older =
-    known?.kind === 'genuine' &&
-    (term < known.lease.term || (term === known.lease.term && issuedAtMs < known.lease.issuedAtMs));
-  if (!older) await core.db.changeCopy(license, (copy) => ({ ...copy, lease: token }));
+  // A check-in and a renewal may bring one each at the same time.
+  await core.inTurn(`lease ${license}`, async () => {
+    const copy = await core.db.copy(license);
+    const known = copy && (await core.lease(copy));
+    const older =
+      known?.kind === 'genuine' &&
+      (term < known.lease.term || (term === known.lease.term && issuedAtMs < known.lease.issuedAtMs));
+    if (!older) await core.db.changeCopy(license, (kept) => ({ ...kept, lease: token }));
+  });
   return true;
 }
 
 /** A request whose answer was lost is repeated under its first key, so that it counts once. */
-export async function underIntent(
+export async function underIntent<T>(
   core: Core,
   what: string,
-  call: Call,
-): Promise<Answer<LicenseAnswer>> {
-  const idempotencyKey = await core.db.intent(what, crypto.randomUUID());
-  const answer = await core.api<LicenseAnswer>({ ...call, idempotencyKey });
+  ask: (idempotencyKey: string) => Promise<Answer<T>>,
+): Promise<Answer<T>> {
+  const answer = await ask(await core.db.intent(what, crypto.randomUUID()));
   if (answer.kind !== 'unreachable') await core.db.intentDone(what);
   return answer;
 }
-

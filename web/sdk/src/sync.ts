@@ -1,9 +1,9 @@
 // What a device does by itself when the server can be reached: tells what it has to tell, checks in,
 // renews what is due. Nothing here stops a valid license: a server out of reach changes nothing.
 
-import { saysCode, type CheckInAnswer, type Problem } from './contract';
+import { saysCode, type Holding, type Problem, type QueuedEvent } from './contract';
 import type { Core } from './core';
-import type { Copy, QueuedEvent, QueuedRelease } from './database';
+import type { Copy, QueuedRelease } from './database';
 import type { Answer } from './http';
 import { mayPlay, nextStep } from './lease';
 import { drain, type Sent } from './outbox';
@@ -26,6 +26,15 @@ export function sendOutbox(core: Core): Promise<boolean> {
   return core.inTurn('sync', () => tell(core));
 }
 
+/** Sends the outbox; true when no release that `concerns` has to wait for another time. */
+export async function sendReleases(
+  core: Core,
+  concerns: (release: QueuedRelease) => boolean,
+): Promise<boolean> {
+  await sendOutbox(core);
+  return !(await core.db.oldestReleases()).some(concerns);
+}
+
 async function tell(core: Core): Promise<boolean> {
   const { db } = core;
   const events = { oldest: db.oldestEvents, remove: db.removeEvents };
@@ -40,15 +49,21 @@ async function tell(core: Core): Promise<boolean> {
 }
 
 async function sendEvents(core: Core, events: readonly QueuedEvent[]): Promise<Sent> {
-  const path = `/v1/devices/${encodeURIComponent(core.device)}/session-events`;
-  const sentAt = new Date(core.deviceMs()).toISOString();
-  return statusOf(await core.api({ method: 'POST', path, body: { sent_at: sentAt, events } }));
+  const answer = await core.api('POST /v1/devices/{device}/session-events', {
+    path: { device: core.device },
+    body: { sent_at: new Date(core.deviceMs()).toISOString(), events },
+  });
+  return statusOf(answer);
 }
 
-async function sendRelease(core: Core, release: QueuedRelease | undefined): Promise<Sent> {
-  if (!release) return 200;
-  const path = `/v1/licenses/${encodeURIComponent(release.license)}/release`;
-  return statusOf(await core.api({ method: 'POST', path, body: { device: core.device } }));
+async function sendRelease(core: Core, queued: QueuedRelease | undefined): Promise<Sent> {
+  return queued ? statusOf(await release(core, queued.license)) : 200;
+}
+
+/** Any device of a member may release any of the member's licenses. */
+export function release(core: Core, license: string): Promise<Answer<unknown>> {
+  const path = { license };
+  return core.api('POST /v1/licenses/{license}/release', { path, body: { device: core.device } });
 }
 
 function statusOf(answer: Answer<unknown>): Sent {
@@ -60,19 +75,13 @@ async function checkIn(core: Core): Promise<boolean> {
   const copies = await core.db.copies();
   if (copies.length === 0) return true;
   const holdings = await Promise.all(copies.map((copy) => holding(core, copy)));
-  const path = `/v1/devices/${encodeURIComponent(core.device)}/check-in`;
-  const answer = await core.api<CheckInAnswer>({ method: 'POST', path, body: { holdings } });
+  const path = { device: core.device };
+  const answer = await core.api('POST /v1/devices/{device}/check-in', { path, body: { holdings } });
   if (answer.kind === 'problem') return afterRefusedCheckIn(core, copies, answer.problem);
   if (answer.kind === 'unreachable') return false;
   for (const { license, lease } of answer.value.leases) await keepLease(core, license, lease);
   await dropEnded(core, copies.filter((copy) => answer.value.ended.includes(copy.license)));
   return true;
-}
-
-interface Holding {
-  readonly license: string;
-  /** Whether it was played under its current lease. */
-  readonly started: boolean;
 }
 
 async function holding(core: Core, copy: Copy): Promise<Holding> {

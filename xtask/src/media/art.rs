@@ -2,10 +2,10 @@
 //!
 //! A poster is cut from its backdrop and bears the title. It does not know the catalogue file.
 
-use super::expression::{Color, fractal2, noise1, noise2};
-use super::film::{
-    HEIGHT, Ridge, Still, WIDTH, X, Y, clouds, colored, layer, ridge, stars, with_coverage,
+use super::drawing::{
+    HEIGHT, OPAQUE, Ridge, Still, WIDTH, X, Y, clouds, flat, layer, ridge, sky, stars,
 };
+use super::expression::{Color, fractal2, noise1, noise2};
 use super::tools::{FONT_BLACK, FONT_ITALIC, FONT_POSTER, FONT_SANS, FONT_SERIF};
 
 const POSTER_WIDTH: u32 = 480;
@@ -174,17 +174,6 @@ impl Artwork {
     }
 }
 
-fn sky(name: &'static str, stops: &[(f64, Color)]) -> Still {
-    layer(
-        name,
-        with_coverage(colored(stops, Y).map(|base| format!("{base}+random(1)-0.5")), "255".into()),
-    )
-}
-
-fn flat(name: &'static str, color: Color, coverage: String) -> Still {
-    layer(name, with_coverage(color.map(|channel| channel.to_string()), coverage))
-}
-
 /// Moons of paper on strings above hills of paper.
 fn paper_moons() -> Vec<Still> {
     let moons: [(f64, f64, f64, f64); 7] = [
@@ -253,7 +242,7 @@ fn map() -> Vec<Still> {
         "max(lt(sqrt(abs({cx}))+sqrt(abs({cy})),0.30),lt(abs(hypot({cx},{cy})-0.056),0.0016))"
     );
     vec![
-        flat("map-paper", [240, 222, 184], "255".into()),
+        flat("map-paper", [240, 222, 184], OPAQUE.into()),
         flat("map-high", [206, 160, 104], format!("({height};170*clip((ld(4)-0.46)*2.6,0,1))")),
         flat(
             "map-water",
@@ -332,7 +321,7 @@ fn glasshouse() -> Vec<Still> {
     vec![
         layer(
             "glass-panes",
-            [light(8, 44, 190), light(44, 132, 170), light(40, 104, 130), "255".into()],
+            [light(8, 44, 190), light(44, 132, 170), light(40, 104, 130), OPAQUE.into()],
         ),
         flat("glass-bars", [4, 26, 24], format!("({wall};225*{bars}*clip(1.25-{glow},0.2,1))")),
         flat("glass-figure", [4, 22, 22], format!("255*{figure}")),
@@ -362,33 +351,19 @@ fn eclipse() -> Vec<Still> {
         sky("eclipse-sky", &[(0.0, [8, 10, 34]), (0.5, [22, 20, 58]), (1.0, [44, 26, 74])]),
         stars("eclipse-stars", 0.0016),
         clouds("eclipse-dust", [128, 74, 150], 101, "0.5"),
-        layer(
-            "eclipse-corona",
-            ["255".into(), "226".into(), "196".into(), format!("255*clip({corona},0,1)")],
-        ),
+        flat("eclipse-corona", [255, 226, 196], format!("255*clip({corona},0,1)")),
         flat("eclipse-moon", [10, 9, 22], format!("255*clip((0.160-{r})*H+0.5,0,1)")),
-        layer(
-            "eclipse-flare",
-            ["255".into(), "248".into(), "232".into(), format!("255*clip({flare},0,1)")],
-        ),
-        layer(
+        flat("eclipse-flare", [255, 248, 232], format!("255*clip({flare},0,1)")),
+        flat(
             "eclipse-air",
-            [
-                "96".into(),
-                "156".into(),
-                "255".into(),
-                format!("255*exp(-max({rim},0)/0.035)*0.9*clip(1.1-abs({U})*0.7,0,1)"),
-            ],
+            [96, 156, 255],
+            format!("255*exp(-max({rim},0)/0.035)*0.9*clip(1.1-abs({U})*0.7,0,1)"),
         ),
         flat("eclipse-planet", [7, 10, 30], format!("255*clip(-{rim}*H/2+0.5,0,1)")),
-        layer(
+        flat(
             "eclipse-line",
-            [
-                "214".into(),
-                "236".into(),
-                "255".into(),
-                format!("255*exp(-abs({rim})/0.0026)*clip(1.15-abs({U})*0.8,0,1)"),
-            ],
+            [214, 236, 255],
+            format!("255*exp(-abs({rim})/0.0026)*clip(1.15-abs({U})*0.8,0,1)"),
         ),
     ]
 }
@@ -420,15 +395,11 @@ fn deep() -> Vec<Still> {
     let mote = "if(lt(mod(sin(X*12.173+Y*7.913)*43758.5453,1),0.0007),90,0)";
     vec![
         sky("deep-water", &depth),
-        layer("deep-sun", ["236".into(), "255".into(), "240".into(), format!("235*{sun}")]),
-        layer(
+        flat("deep-sun", [236, 255, 240], format!("235*{sun}")),
+        flat(
             "deep-shafts",
-            [
-                "226".into(),
-                "255".into(),
-                "240".into(),
-                format!("200*{shafts}*clip(1.0-{Y}*1.05,0,1)*clip(1.1-abs({U})*0.6,0,1)"),
-            ],
+            [226, 255, 240],
+            format!("200*{shafts}*clip(1.0-{Y}*1.05,0,1)*clip(1.1-abs({U})*0.6,0,1)"),
         ),
         flat("deep-motes", [220, 250, 240], mote.into()),
         flat("deep-whale", [6, 46, 74], format!("240*{whale}")),

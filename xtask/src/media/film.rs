@@ -3,22 +3,14 @@
 //! A scene is a handful of still layers and a filter graph that moves them. It does not know how
 //! films are cut, encoded or packaged.
 
-use super::expression::{Color, fractal1, fractal2, gradient};
+use super::drawing::{
+    Forest, HEIGHT, LAYER_WIDTH, OPAQUE, Ridge, Still, WIDTH, X, Y, clouds, flat, forest, layer,
+    ridge, sky, stars, with_coverage,
+};
+use super::expression::{Color, gradient};
 use super::tools::{FONT_ITALIC, FONT_SERIF};
 
-pub(super) const WIDTH: u32 = 1280;
-pub(super) const HEIGHT: u32 = 720;
 pub(super) const FRAMES_PER_SECOND: u32 = 24;
-/// Layers are wider than the picture, so that the camera has somewhere to go.
-pub(super) const LAYER_WIDTH: u32 = 1600;
-
-/// One drawn layer: expressions for red, green, blue and coverage, each 0 to 255.
-pub(super) struct Still {
-    pub(super) name: &'static str,
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) channels: [String; 4],
-}
 
 pub(super) struct Scene {
     pub(super) name: &'static str,
@@ -27,96 +19,6 @@ pub(super) struct Scene {
     pub(super) layers: Vec<Still>,
     /// From `[0]`, `[1]`, … to `[out]`.
     pub(super) graph: String,
-}
-
-/// The place of a pixel, whatever the size of the layer is.
-pub(super) const X: &str = "(X/H)";
-pub(super) const Y: &str = "(Y/H)";
-const OPAQUE: &str = "255";
-
-pub(super) fn layer(name: &'static str, channels: [String; 4]) -> Still {
-    Still { name, width: LAYER_WIDTH, height: HEIGHT, channels }
-}
-
-pub(super) fn colored(stops: &[(f64, Color)], along: &str) -> [String; 3] {
-    [0, 1, 2].map(|channel| gradient(along, stops, channel))
-}
-
-pub(super) fn with_coverage([red, green, blue]: [String; 3], coverage: String) -> [String; 4] {
-    [red, green, blue, coverage]
-}
-
-/// Points of light, few of them bright. The generator of ffmpeg starts alike on every run.
-pub(super) fn stars(name: &'static str, share: f64) -> Still {
-    let coverage =
-        format!("if(lt(random(1),{share}),55+200*pow(random(2),3),0)*clip(1.15-{Y}*1.2,0,1)");
-    layer(name, ["255".into(), "246".into(), "232".into(), coverage])
-}
-
-/// Streaks of cloud of one color, as strong as `presence` says.
-pub(super) fn clouds(name: &'static str, color: Color, seed: u32, presence: &str) -> Still {
-    let streaks = fractal2(&format!("({X}*1.2)"), &format!("({Y}*8)"), 4, seed);
-    let coverage = format!("255*{presence}*pow(clip({streaks}*2.1-0.75,0,1),1.4)");
-    layer(name, with_coverage(color.map(|channel| channel.to_string()), coverage))
-}
-
-pub(super) struct Ridge {
-    pub(super) name: &'static str,
-    /// Where the outline runs, 0 being the top of the picture.
-    pub(super) top: f64,
-    pub(super) height: f64,
-    pub(super) frequency: f64,
-    pub(super) octaves: u32,
-    pub(super) seed: u32,
-    pub(super) crest: Color,
-    pub(super) foot: Color,
-}
-
-/// A mountain range: an outline of noise, lit at the crest and lost in haze at the foot.
-pub(super) fn ridge(ridge: &Ridge) -> Still {
-    let Ridge { name, top, height, frequency, octaves, seed, crest, foot } = ridge;
-    let outline = fractal1(&format!("({X}*{frequency}+{seed})"), *octaves, *seed);
-    let stops = [(*top - height * 0.3, *crest), (top + height * 1.6, *foot)];
-    let coverage = format!("255*clip(({Y}-({top}+{height}*(0.5-{outline})*1.6))*H+0.5,0,1)");
-    layer(name, with_coverage(colored(&stops, Y), coverage))
-}
-
-struct Forest {
-    name: &'static str,
-    top: f64,
-    tree_height: f64,
-    trees_per_unit: f64,
-    seed: u32,
-    crest: Color,
-    foot: Color,
-}
-
-/// Firs on a hillside, no two alike: how far below its top a pixel is says how wide the tree is
-/// there, and a saw makes the boughs.
-fn forest(forest: &Forest) -> Still {
-    let Forest { name, top, tree_height, trees_per_unit, seed, crest, foot } = forest;
-    let hill = fractal1(&format!("({X}*1.3+{seed})"), 3, *seed);
-    let row = |frequency: f64, shift: f64, height: f64| {
-        format!(
-            "(st(0,{X}*{frequency}+{shift});st(1,floor(ld(0)));\
-             st(2,mod(sin(ld(1)*78.233+{seed})*43758.5453,1));\
-             st(3,mod(sin(ld(1)*39.425+{seed})*24634.6345,1));\
-             st(2,{height}*(0.40+0.60*ld(2)));\
-             st(4,({Y}-ld(5)+ld(2))/ld(2));\
-             st(3,abs(ld(0)-ld(1)-0.5-0.22*(ld(3)-0.5)));\
-             st(6,mod(ld(4)*(7+{height}*22)+ld(1)*0.37+0.10*sin(ld(0)*40),1));\
-             st(7,ld(2)*{frequency}*0.26*pow(max(ld(4),0),0.82)*(0.62+0.38*ld(6)));\
-             gt(ld(4),0)*clip((ld(7)-ld(3))*H/{frequency}+0.5,0,1))"
-        )
-    };
-    let coverage = format!(
-        "(st(5,{top}+0.10*(0.5-{hill}));\
-         255*max(clip(({Y}-ld(5)+0.004)*H+0.5,0,1),max({},{})))",
-        row(*trees_per_unit, 0.0, *tree_height),
-        row(trees_per_unit * 1.61, 0.37, tree_height * 0.78),
-    );
-    let stops = [(top - tree_height, *crest), (top + 0.16, *foot)];
-    layer(name, with_coverage(colored(&stops, Y), coverage))
 }
 
 /// Moves a layer by fractions of a pixel; the overlay filter would jump from pixel to pixel.
@@ -269,9 +171,8 @@ fn boat() -> Still {
 pub(super) fn aurora() -> Scene {
     let night: [(f64, Color); 4] =
         [(0.0, [5, 9, 34]), (0.4, [9, 24, 58]), (0.7, [17, 56, 82]), (1.0, [30, 84, 98])];
-    let sky = colored(&night, Y).map(|base| format!("{base}+random(1)-0.5"));
     let layers = vec![
-        layer("aurora-sky", with_coverage(sky, OPAQUE.into())),
+        sky("aurora-sky", &night),
         stars("aurora-stars", 0.0022),
         ridge(&Ridge {
             name: "aurora-far",
@@ -356,15 +257,14 @@ pub(super) fn dawn() -> Scene {
         (0.5, [244, 184, 152]),
         (0.68, [252, 204, 148]),
     ];
-    let sky = colored(&morning, Y).map(|base| format!("{base}+random(1)-0.5"));
     let sun = "hypot(X/720-1.06,Y/720-0.62)";
     let light = format!("clip(exp(-pow({sun}/0.36,1.1))*0.75+clip((0.072-{sun})*110,0,1),0,1)");
     let range = |name, top, height, frequency, octaves, seed, crest, foot| {
         ridge(&Ridge { name, top, height, frequency, octaves, seed, crest, foot })
     };
     let layers = vec![
-        layer("dawn-sky", with_coverage(sky, OPAQUE.into())),
-        layer("dawn-sun", ["255".into(), "246".into(), "214".into(), format!("255*{light}")]),
+        sky("dawn-sky", &morning),
+        flat("dawn-sun", [255, 246, 214], format!("255*{light}")),
         clouds("dawn-clouds", [255, 226, 206], 71, &format!("clip(0.9-{Y}*1.1,0,0.5)")),
         range("dawn-1", 0.56, 0.13, 1.9, 6, 12, [226, 158, 152], [255, 214, 178]),
         range("dawn-2", 0.64, 0.14, 1.6, 6, 29, [188, 118, 136], [246, 188, 168]),
@@ -409,9 +309,8 @@ pub(super) fn sea() -> Scene {
     let sun = "hypot(X/H-0.98,Y/H-0.40)";
     let disc = format!("clip((0.125-{sun})*H/2+0.5,0,1)");
     let halo = format!("exp(-pow(max({sun}-0.1,0)/0.26,0.9))*0.62");
-    let sky = colored(&evening, Y).map(|base| format!("{base}+random(1)-0.5"));
     let layers = vec![
-        layer("sea-sky", with_coverage(sky, OPAQUE.into())),
+        sky("sea-sky", &evening),
         layer(
             "sea-sun",
             [
@@ -503,7 +402,7 @@ pub(super) fn ember() -> Scene {
     let sparks = |name, seed: u32| {
         // The random numbers differ from layer to layer by how many were drawn before.
         let coverage = format!("if(lt(mod(sin(X*{seed}.173+Y*7.913)*43758.5453,1),0.00004),255,0)");
-        layer(name, ["255".into(), "232".into(), "170".into(), coverage])
+        flat(name, [255, 232, 170], coverage)
     };
     let layers = vec![sparks("ember-sparks-1", 12), sparks("ember-sparks-2", 17)];
     let graph = format!(

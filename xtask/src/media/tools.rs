@@ -3,14 +3,14 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 
+use crate::debian;
 use crate::shell::{Shell, npm, on_path};
 
 /// Debian's names of what the films need: the program, and the faces of the titles.
-const DEBIAN_PACKAGES: [&str; 4] = ["ffmpeg", "fonts-ebgaramond", "fonts-lato", "fonts-bebas-neue"];
+const DEBIAN_PACKAGES: &[&str] = &["ffmpeg", "fonts-ebgaramond", "fonts-lato", "fonts-bebas-neue"];
 pub(super) const FONT_SERIF: &str = "/usr/share/fonts/opentype/ebgaramond/EBGaramond12-Regular.otf";
 pub(super) const FONT_ITALIC: &str = "/usr/share/fonts/opentype/ebgaramond/EBGaramond12-Italic.otf";
 pub(super) const FONT_SANS: &str = "/usr/share/fonts/truetype/lato/Lato-Light.ttf";
@@ -30,23 +30,11 @@ pub(super) fn ensure_ffmpeg() -> Result<()> {
     if ready() {
         return Ok(());
     }
-    let packages = DEBIAN_PACKAGES.join(" ");
-    if is_root() && on_path("apt-get").is_some() {
-        Shell::new("apt-get").args(["update", "--quiet"]).run()?;
-        Shell::new("apt-get")
-            .args(["install", "--yes", "--no-install-recommends"])
-            .args(DEBIAN_PACKAGES)
-            .run()?;
-        ensure!(
-            ready(),
-            "ffmpeg or its fonts are still missing after `apt-get install {packages}`"
-        );
+    if debian::install(DEBIAN_PACKAGES)? && ready() {
         return Ok(());
     }
-    bail!(
-        "ffmpeg or one of the fonts is missing; \
-         run `sudo apt-get install --no-install-recommends {packages}`"
-    )
+    let command = debian::command(DEBIAN_PACKAGES);
+    bail!("ffmpeg or one of the fonts is missing: run `{command}` (Debian)")
 }
 
 /// Installs the packager beside the build, not in `media/`, which is served to browsers.
@@ -110,9 +98,4 @@ pub(super) fn make(output: &Path, args: &[&OsStr], work: &Path) -> Result<()> {
     eprintln!("media: {} in {:.1} s", name.to_string_lossy(), begun.elapsed().as_secs_f32());
     fs::write(&recipe_path, recipe)?;
     Ok(())
-}
-
-fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output();
-    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }

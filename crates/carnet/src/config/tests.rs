@@ -30,6 +30,7 @@ fn the_example_of_the_documentation_is_one() {
     assert_eq!(file.issuers.len(), 1);
     assert_eq!(file.api_keys[0].name, "checkout");
     assert_eq!(file.engine.in_flight_max, Some(2048));
+    assert_eq!(file.limits, Limits::default(), "what it says are the defaults");
 }
 
 #[test]
@@ -38,7 +39,7 @@ fn what_is_wrong_is_named_with_its_line() {
         assert!(example().contains(from), "{from}");
         complaint(&example().replace(from, to))
     };
-    expect_test::expect![", line 11, `cors_orgins`: unknown field `cors_orgins`, expected one of `issuer`, `listen`, `public_url`, `data`, `policy`, `catalogue`, `media`, `signing_keys`, `content_keys`, `proofs`, `cors_origins`, `issuers`, `api_keys`, `engine`"].assert_eq(&with("cors_origins", "cors_orgins"));
+    expect_test::expect![", line 11, `cors_orgins`: unknown field `cors_orgins`, expected one of `issuer`, `listen`, `public_url`, `data`, `policy`, `catalogue`, `media`, `signing_keys`, `content_keys`, `proofs`, `cors_origins`, `issuers`, `api_keys`, `engine`, `limits`"].assert_eq(&with("cors_origins", "cors_orgins"));
     expect_test::expect![", line 10, `proofs`: unknown variant `sometimes`, expected one of `required`, `when_registered`, `off`"].assert_eq(&with("\"required\"", "\"sometimes\""));
     expect_test::expect![", line 2, `listen`: invalid socket address syntax"]
         .assert_eq(&with("\"0.0.0.0:8080\"", "\"8080\""));
@@ -48,6 +49,25 @@ fn what_is_wrong_is_named_with_its_line() {
     .assert_eq(&with("audiences = [\"carnet\"]", "audiences = \"carnet\""));
     expect_test::expect![", line 25: unclosed table, expected `]`"]
         .assert_eq(&with("[engine]", "[engine"));
+    expect_test::expect![", line 34, `proof_window_seconds`: nothing would work with `0`: leave it out for the default"].assert_eq(&with("window_seconds = 60", "window_seconds = 0"));
+    expect_test::expect![[
+        r#", line 32, `unready_seconds`: invalid type: string "2s", expected u32"#
+    ]]
+    .assert_eq(&with("unready_seconds = 2", "unready_seconds = \"2s\""));
+}
+
+/// `carnet serve --help` names every setting with its default, as the documentation does.
+#[test]
+fn the_help_names_every_limit_with_its_default() {
+    let arguments = <crate::arguments::Arguments as clap::CommandFactory>::command();
+    let serve = arguments.find_subcommand("serve").unwrap();
+    let help = serve.clone().render_long_help().to_string();
+    let (_, limits) = example().split_once("[limits]").unwrap();
+    for line in limits.lines().skip(1).filter(|line| !line.starts_with('#')) {
+        let (name, rest) = line.split_once(" = ").unwrap();
+        let value = rest.split_whitespace().next().unwrap();
+        assert!(help.contains(&format!("{name} ({value})")), "{line}\n{help}");
+    }
 }
 
 #[test]

@@ -9,9 +9,11 @@
 
 mod crash;
 mod demo;
+mod logs;
 mod messages;
 mod policy;
 mod process;
 mod reload;
+mod replay;
 mod shutdown;
 mod world;

@@ -41,7 +41,7 @@ fn a_catalogue_that_is_wrong_is_named_with_line_and_remedy() {
     world.write("catalogue.jsonl", &(catalogue(1) + "{\"id\":\"x\"\n"));
     expect_test::expect![[r#"
         error: the catalogue is not usable:
-        DIR/catalogue.jsonl, line 2: not a JSON object on one line: EOF while parsing an object at column 0"#]].assert_eq(&refusal(&world));
+        DIR/catalogue.jsonl, line 2: not a JSON object on one line: EOF while parsing an object at column 9"#]].assert_eq(&refusal(&world));
     assert!(!world.path("data").exists(), "nothing is made before everything is in order");
 }
 

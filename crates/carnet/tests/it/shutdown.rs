@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::process::Carnet;
-use crate::world::{World, title};
+use crate::world::{Client, World, title};
 
 #[test]
 fn a_request_that_was_begun_is_answered_before_it_stops() {
@@ -41,6 +41,30 @@ fn a_request_that_was_begun_is_answered_before_it_stops() {
     let carnet = world.serve();
     let downloads = world.client(&carnet, "ana").get("/v1/downloads").unwrap().body;
     assert_eq!(downloads["licenses"].as_array().unwrap().len(), 1, "{downloads}");
+}
+
+/// As long as the configuration says; told twice, it does not wait.
+#[test]
+fn it_says_that_it_is_not_ready_before_it_stops() {
+    let world = World::new(1);
+    let config = std::fs::read_to_string(world.path("carnet.toml")).unwrap();
+    world.write("carnet.toml", &config.replace("unready_seconds = 0", "unready_seconds = 600"));
+    let mut carnet = world.serve();
+    let client = world.client(&carnet, "ana");
+    assert_ne!(running(&client), json!(false));
+    carnet.signal("TERM");
+    while running(&client) != json!(false) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    client.register("phone");
+    carnet.signal("TERM");
+    assert_eq!(carnet.ended().code(), Some(1));
+    assert_eq!(world.client(&world.serve(), "ana").get("/v1/devices").unwrap().status, 200);
+}
+
+fn running(client: &Client) -> serde_json::Value {
+    let ready = client.get("/readyz").unwrap().body;
+    ready["checks"].as_array().unwrap().last().unwrap()["ok"].clone()
 }
 
 fn wait_until_nobody_is_let_in(carnet: &Carnet) {

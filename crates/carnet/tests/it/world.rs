@@ -30,6 +30,9 @@ issuer = "urn:test:identity"
 audiences = ["carnet"]
 keys = "jwks.json"
 claims = { member = "sub", plan = "plan" }
+
+[limits]
+unready_seconds = 0
 "#;
 
 pub(crate) const POLICY: &str = r#"
@@ -147,6 +150,11 @@ impl Client {
     pub(crate) fn get(&self, path: &str) -> Result<Answer, ureq::Error> {
         let url = format!("{}{path}", self.base);
         answer(self.agent.get(url).header("authorization", self.authorization()).call()?)
+    }
+
+    /// As served to everybody.
+    pub(crate) fn bytes(&self, path: &str) -> Result<Vec<u8>, ureq::Error> {
+        self.agent.get(format!("{}{path}", self.base)).call()?.body_mut().read_to_vec()
     }
 
     /// With an idempotency key, unless that is empty.

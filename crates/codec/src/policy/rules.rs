@@ -16,7 +16,8 @@ use domain::{
 use super::absent::{AbsentFact, needs};
 use super::cap::cap;
 use super::read::{Fields, File, Node, told};
-use super::{MAIN_FILE, PolicyErrors};
+use super::texts::{self, Texts};
+use super::{MAIN_FILE, PolicyError, PolicyErrors};
 
 /// The format of policy files that this program reads.
 const FORMAT: u32 = 1;
@@ -27,7 +28,7 @@ const LENGTH_MAX: Duration = Duration::days(3_660);
 pub(super) fn policy(
     files: &[(&str, String)],
     version: PolicyVersion,
-) -> Result<(Policy, Vec<AbsentFact>), PolicyErrors> {
+) -> Result<(Policy, Vec<AbsentFact>, Texts), PolicyErrors> {
     let errors = RefCell::new(Vec::new());
     let files: Vec<File<'_>> =
         files.iter().map(|(name, text)| File { name, text, errors: &errors }).collect();
@@ -42,7 +43,11 @@ pub(super) fn policy(
         let missing = File { name, text: "", errors: &errors };
         missing.note(None, "", "is missing; it holds the rules for all titles".to_owned());
     }
-    let found = errors.take();
+    let texts = texts::read(&draft.texts, &draft.seen.ids);
+    let mut found = errors.take();
+    found.extend(draft.partners.contradictions(&draft.default, "partners"));
+    found.extend(draft.series.contradictions(&draft.default, "series"));
+    found.extend(draft.titles.contradictions(&draft.default, "titles"));
     match draft.header {
         Some(Header { name, effective_from }) if found.is_empty() => {
             let policy = Policy {
@@ -56,14 +61,15 @@ pub(super) fn policy(
                 downgrade: draft.downgrade,
                 lapse_ends_within: draft.lapse_ends_within,
             };
-            Ok((policy, draft.seen.unsaid))
+            let texts = texts.with_zones(&policy);
+            Ok((policy, draft.seen.unsaid, texts))
         }
         _ => Err(told(found)),
     }
 }
 
 #[derive(Default)]
-struct Draft {
+struct Draft<'a> {
     header: Option<Header>,
     default: Rules,
     partners: Levels<PartnerId>,
@@ -72,6 +78,8 @@ struct Draft {
     downgrade: Option<Downgrade>,
     lapse_ends_within: Option<Duration>,
     seen: Seen,
+    /// Read when all rules are known, for they name them.
+    texts: Vec<Node<'a>>,
 }
 
 struct Header {
@@ -81,6 +89,9 @@ struct Header {
 
 /// A file and a line.
 pub(super) type Place = (String, usize);
+
+/// Which id is a gate, a cap or a tightening, and where.
+pub(super) type RuleKinds = BTreeMap<RuleId, (&'static str, Place)>;
 
 struct Levels<K>(BTreeMap<K, (Place, Rules)>);
 
@@ -94,7 +105,7 @@ impl<K> Default for Levels<K> {
 /// may be absent without a rule saying what that means.
 #[derive(Default)]
 pub(super) struct Seen {
-    ids: BTreeMap<RuleId, (&'static str, Place)>,
+    ids: RuleKinds,
     pub(super) unsaid: Vec<AbsentFact>,
 }
 
@@ -112,8 +123,8 @@ fn applies(when: &When) -> Vec<(Fact, Use)> {
     when.facts().into_iter().map(|fact| (fact, Use::Applies)).collect()
 }
 
-impl Draft {
-    fn read(&mut self, file: &str, mut root: Fields<'_>) {
+impl<'a> Draft<'a> {
+    fn read(&mut self, file: &str, mut root: Fields<'a>) {
         let format = root.need("format", "write `format = 1` at the top");
         if let Some(format) = format
             && let Some(number) = format.number("the format of this file", u32::MAX)
@@ -144,7 +155,7 @@ impl Draft {
                 if let Some(node) = root.take(name) {
                     node.note(format!(
                         "`{name}` belongs in `{MAIN_FILE}`; another file holds `partners`, \
-                         `series` and `titles`"
+                         `series`, `titles` and `texts`"
                     ));
                 }
             }
@@ -152,6 +163,7 @@ impl Draft {
         self.partners.read(root.take("partners"), "a partner", PartnerId::new, &mut self.seen);
         self.series.read(root.take("series"), "a series", SeriesId::new, &mut self.seen);
         self.titles.read(root.take("titles"), "a title", TitleId::new, &mut self.seen);
+        self.texts.extend(root.take("texts"));
         root.finish();
     }
 }
@@ -170,7 +182,7 @@ fn header(root: &mut Fields<'_>) -> Option<Header> {
     Some(Header { name: name?, effective_from: effective_from? })
 }
 
-impl<K: Ord> Levels<K> {
+impl<K: Ord + std::fmt::Display> Levels<K> {
     fn read(
         &mut self,
         node: Option<Node<'_>>,
@@ -205,6 +217,29 @@ impl<K: Ord> Levels<K> {
                 self.0.insert(key, (node.place(), rules));
             }
         }
+    }
+
+    /// Terms that say nothing wrong by themselves, and leave no instant to play beside those for
+    /// all titles.
+    fn contradictions(&self, default: &Rules, what: &str) -> Vec<PolicyError> {
+        let contradiction = |(key, ((file, line), rules)): (&K, &(Place, Rules))| {
+            let (own, all) = (&rules.terms, &default.terms);
+            let from = own.not_before.or(all.not_before)?;
+            let end = own.hard_end.or(all.hard_end)?;
+            let both_own = own.not_before.is_some() && own.hard_end.is_some();
+            let either_own = own.not_before.is_some() || own.hard_end.is_some();
+            let found = end <= from && either_own && !both_own;
+            found.then(|| PolicyError {
+                file: file.clone(),
+                line: Some(*line),
+                field: format!("{what}.{key}.terms"),
+                message: format!(
+                    "together with the terms for all titles, `not_before` ({from}) leaves no play \
+                     before `hard_end` ({end}); set both here"
+                ),
+            })
+        };
+        self.0.iter().filter_map(contradiction).collect()
     }
 
     fn rules(self) -> BTreeMap<K, Rules> {

@@ -146,6 +146,28 @@ pub struct Allowance {
     pub until: Timestamp,
 }
 
+impl Command {
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::RegisterDevice { .. } => "register_device",
+            Self::RemoveDevice { .. } => "remove_device",
+            Self::Acquire { .. } => "acquire",
+            Self::Renew { .. } => "renew",
+            Self::Release { .. } => "release",
+            Self::CheckIn { .. } => "check_in",
+            Self::RecordPlays { .. } => "record_plays",
+            Self::DrmFailed { .. } => "drm_failed",
+            Self::ChangeMember => "change_member",
+            Self::LapseMembership => "lapse_membership",
+            Self::ResumeMembership => "resume_membership",
+            Self::Revoke { .. } => "revoke",
+            Self::WithdrawTitle { .. } => "withdraw_title",
+            Self::GrantException { .. } => "grant_exception",
+            Self::EndException { .. } => "end_exception",
+        }
+    }
+}
+
 /// One license that a device says it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {

@@ -94,8 +94,14 @@ pub(crate) fn judge(member: &Member, request: &Request, policy: &Policy, at: Tim
             let happened = judged.events.get(first..).unwrap_or_default();
             for event in happened {
                 match &event.body {
-                    EventBody::Acquired(Acquired { license, .. })
-                    | EventBody::Renewed(Renewed { license, .. }) => {
+                    EventBody::Acquired(Acquired { license, .. }) => {
+                        in_list.licenses.insert(license.clone(), index);
+                    }
+                    // What was acquired in this very millisecond cannot be told from what the list
+                    // acquired, which is in already.
+                    EventBody::Renewed(Renewed { license, .. })
+                        if member.license(license).is_none_or(|known| known.acquired_at < at) =>
+                    {
                         in_list.licenses.insert(license.clone(), index);
                     }
                     EventBody::DeviceRegistered { device, .. }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use litemap::LiteMap;
+
 use crate::facts::DeviceClass;
 use crate::ids::{DeviceId, KeyThumbprint, LicenseId};
 use crate::member::history::{Counted, CountedKind, DeviceCounted};
@@ -92,14 +94,14 @@ pub fn evolve(mut member: Member, event: &Event) -> Member {
         }
         EventBody::MembershipLapsed { ends_at, policy: _ } => {
             member.lapsed_at = Some(*at);
-            for license in member.licenses.values_mut() {
+            for (_, license) in member.licenses.iter_mut() {
                 license.cut(*at, Cuts { lapse: *ends_at, ..license.cuts });
             }
             Some(Effect::Done)
         }
         EventBody::MembershipResumed => {
             (member.lapsed_at, member.revoked_at) = (None, None);
-            for license in member.licenses.values_mut() {
+            for (_, license) in member.licenses.iter_mut() {
                 license.cut(*at, Cuts { lapse: None, ..license.cuts });
             }
             Some(Effect::Done)
@@ -163,7 +165,7 @@ fn close_all(
 ) -> Vec<LicenseId> {
     let closes =
         |license: &License| which(license) && (license.closed.is_none() || license.waits());
-    let matching = |licenses: &BTreeMap<LicenseId, License>| -> Vec<LicenseId> {
+    let matching = |licenses: &LiteMap<LicenseId, License>| -> Vec<LicenseId> {
         let matching = licenses.iter().filter(|(_, license)| closes(license));
         matching.map(|(id, _)| id.clone()).collect()
     };
@@ -198,7 +200,7 @@ fn revoked(member: &mut Member, at: Timestamp, target: &Target) -> Vec<LicenseId
 
 /// Notices that have not run out are void, and those given now take their place.
 fn member_changed(member: &mut Member, at: Timestamp, leaving: &[Leaving]) {
-    for device in member.devices.values_mut() {
+    for (_, device) in member.devices.iter_mut() {
         device.notice = device.notice.filter(|notice| notice.ends_at <= at);
     }
     for Leaving { device, at: ends_at, removed } in leaving {
@@ -206,7 +208,7 @@ fn member_changed(member: &mut Member, at: Timestamp, leaving: &[Leaving]) {
             device.notice = Some(Notice { ends_at: *ends_at, removes: *removed });
         }
     }
-    for license in member.licenses.values_mut() {
+    for (_, license) in member.licenses.iter_mut() {
         let leaves = leaving.iter().find(|leaving| leaving.device == license.device);
         license.cut(at, Cuts { notice: leaves.map(|leaving| leaving.at), ..license.cuts });
     }
@@ -262,7 +264,7 @@ fn acquired(member: &mut Member, at: Timestamp, acquired: &Acquired) -> Effect {
         close(member, replaced, at, ClosedWhy::Replaced);
     }
     // Nor can what was over before be renewed beside the new one.
-    for license in member.past.values_mut() {
+    for (_, license) in member.past.iter_mut() {
         if license.device == *device && license.title == *title {
             let why = ClosedWhy::Replaced;
             license.closed.get_or_insert(Closed { at, why, waits: false });

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use litemap::LiteMap;
+
 use crate::facts::{DeviceClass, Facts};
 use crate::ids::{DeviceId, LicenseId, PartnerId, ProfileId, SeriesId, Tag, TitleId};
 use crate::policy::HORIZON;
@@ -116,9 +118,9 @@ pub struct History {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Log {
     entries: Vec<Counted>,
-    by_title: BTreeMap<TitleId, Vec<u32>>,
-    by_series: BTreeMap<SeriesId, Vec<u32>>,
-    by_partner: BTreeMap<PartnerId, Vec<u32>>,
+    by_title: LiteMap<TitleId, Vec<u32>>,
+    by_series: LiteMap<SeriesId, Vec<u32>>,
+    by_partner: LiteMap<PartnerId, Vec<u32>>,
 }
 
 /// Which entries to look at; a superset of what a cap counts.

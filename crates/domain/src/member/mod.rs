@@ -13,6 +13,7 @@ mod ranges;
 mod remedy;
 mod state;
 pub mod term;
+pub mod what_if;
 
 pub use answer::*;
 pub use command::*;

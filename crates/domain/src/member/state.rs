@@ -1,7 +1,8 @@
 //! A member as folded from its events: the compact history of what counted, and no counters.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use litemap::LiteMap;
 
 use crate::facts::{DeviceClass, Facts};
 use crate::ids::{
@@ -19,24 +20,24 @@ use crate::time::Timestamp;
 pub struct Member {
     /// Of the last event; a decision never goes back behind it.
     pub last_at: Timestamp,
-    pub devices: BTreeMap<DeviceId, Device>,
+    pub devices: LiteMap<DeviceId, Device>,
     /// Licenses that count or could count again: held, still playable offline, or lapsed for want
     /// of a check-in.
-    pub licenses: BTreeMap<LicenseId, License>,
+    pub licenses: LiteMap<LicenseId, License>,
     /// Closed or over for good; kept for late reports and for renewal after the end.
-    pub past: BTreeMap<LicenseId, License>,
+    pub past: LiteMap<LicenseId, License>,
     pub history: History,
     /// Nothing is acquired or renewed since.
     pub lapsed_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
     /// What support allowed beyond the rules; over ones are forgotten.
-    pub exceptions: BTreeMap<ExceptionId, Exception>,
+    pub exceptions: LiteMap<ExceptionId, Exception>,
     /// When each title was first played offline, on any device, as far back as that is known.
-    pub first_plays: BTreeMap<TitleId, Timestamp>,
+    pub first_plays: LiteMap<TitleId, Timestamp>,
     /// Places of removed devices that no registration has taken since.
     pub vacancies: u32,
     /// Accepted requests by their idempotency key, for [`super::IDEMPOTENCY_KEPT`].
-    pub remembered: BTreeMap<IdempotencyKey, Remembered>,
+    pub remembered: LiteMap<IdempotencyKey, Remembered>,
     /// Refusals of the last [`super::REFUSALS_KEPT`], oldest first.
     pub refusals: Vec<(Timestamp, Arc<Refused>)>,
 }

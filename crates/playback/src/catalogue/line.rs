@@ -27,7 +27,8 @@ pub(super) fn title(line: &[u8]) -> Result<Title, Vec<Problem>> {
     if line.starts_with(b"\xef\xbb\xbf") {
         return Err(whole("begins with a byte order mark; save the file as UTF-8 without one"));
     }
-    let value: Json = serde_json::from_slice(line).map_err(|error| {
+    // Without its end: or JSON that is cut off would end in column 0 of the next one.
+    let value: Json = serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
         // The parser counts within the one line it was given, so only its column tells something.
         let message = error.to_string();
         let reason = message.split(" at line ").next().unwrap_or_default().to_owned();
@@ -67,6 +68,9 @@ fn fields(title: &mut Fields<'_, '_>) -> Option<Title> {
         title.optional("description", |place, value| prose(place, value, DESCRIPTION_BYTES_MAX));
     let year = title.optional("year", |place, value| place.integer(&value, 1800, 9999));
     let maturity = title.optional("maturity", |place, value| prose(place, value, LABEL_BYTES_MAX));
+    let maturity_rating = title.optional("maturity_rating", |place, value| {
+        place.integer(&value, 0, u32::from(u16::MAX)).and_then(|rating| rating.try_into().ok())
+    });
     let runtime_seconds = title
         .required("runtime_seconds", |place, value| place.integer(&value, 1, RUNTIME_SECONDS_MAX));
     let images = title.optional("images", |place, value| place.object(value, images));
@@ -83,6 +87,7 @@ fn fields(title: &mut Fields<'_, '_>) -> Option<Title> {
         description,
         year,
         maturity,
+        maturity_rating,
         runtime_seconds: runtime_seconds?,
         images: images.unwrap_or_default(),
         manifests: manifests?,

@@ -60,6 +60,7 @@ fn every_field_arrives() {
         ("description", r#""Two lines:\none of them dark.""#),
         ("year", "2026"),
         ("maturity", r#""12+""#),
+        ("maturity_rating", "12"),
         ("runtime_seconds", "5400"),
         (
             "images",
@@ -123,6 +124,9 @@ fn every_field_arrives() {
             maturity: Some(
                 "12+",
             ),
+            maturity_rating: Some(
+                12,
+            ),
             runtime_seconds: 5400,
             images: Images {
                 poster: Some(
@@ -181,6 +185,7 @@ fn what_is_left_out_is_absent() {
     assert_eq!(title.series, None);
     assert_eq!(title.tags, []);
     assert_eq!((title.description, title.year, title.maturity), (None, None, None));
+    assert_eq!(title.maturity_rating, None);
     assert_eq!(title.images, Images::default());
     assert_eq!(title.manifests.hls, None);
     let with_nulls = read_title(&[("series", "null"), ("tags", "null"), ("images", "null")]);
@@ -240,6 +245,8 @@ fn bad_fields_are_named_with_their_remedy() {
         ("year", "26"),
         ("year", "2026.5"),
         ("maturity", r#""""#),
+        ("maturity_rating", r#""12""#),
+        ("maturity_rating", "65536"),
         ("runtime_seconds", "0"),
         ("runtime_seconds", "-3"),
         ("runtime_seconds", "5400000"),
@@ -310,7 +317,7 @@ fn bad_fields_are_named_with_their_remedy() {
         downlodable = true
             downlodable: unknown field `downlodable`; did you mean `downloadable`?
         extra = 1
-            extra: unknown field `extra`; known are `id`, `partner`, `series`, `tags`, `downloadable`, `availability`, `name`, `description`, `year`, `maturity`, `runtime_seconds`, `images`, `manifests`, `key_ids`
+            extra: unknown field `extra`; known are `id`, `partner`, `series`, `tags`, `downloadable`, `availability`, `name`, `description`, `year`, `maturity`, `maturity_rating`, `runtime_seconds`, `images`, `manifests`, `key_ids`
         availability = null
             availability: this field is missing
         availability = []
@@ -359,6 +366,10 @@ fn bad_fields_are_named_with_their_remedy() {
             year: `2026.5` is not a whole number from 1800 to 9999
         maturity = ""
             maturity: is blank; write something or leave the field out
+        maturity_rating = "12"
+            maturity_rating: a number is wanted here, this is a text
+        maturity_rating = 65536
+            maturity_rating: `65536` is not a whole number from 0 to 65535
         runtime_seconds = 0
             runtime_seconds: `0` is not a whole number from 1 to 2419200
         runtime_seconds = -3
@@ -411,6 +422,21 @@ fn bad_fields_are_named_with_their_remedy() {
         key_ids = {"k0":"00000000000000000000000000000000","k1":"0000000000000
             key_ids: has 33 key ids, 1 to 32 are allowed
     "#]].assert_eq(&said);
+}
+
+#[test]
+fn a_line_that_was_cut_off_is_named_with_the_column_where_it_ends() {
+    let said = |text: &str| read(text).unwrap_err().to_string();
+    let expected = "titles.jsonl, line 1: not a JSON object on one line: \
+                    EOF while parsing an object at column 9";
+    for end in ["", "\n", "\r\n", " \n"] {
+        assert_eq!(said(&format!("{{\"id\":\"x\"{end}")), expected, "{end:?}");
+    }
+    assert_eq!(
+        said("{\"id\":\"x\n"),
+        "titles.jsonl, line 1: not a JSON object on one line: \
+         EOF while parsing a string at column 8"
+    );
 }
 
 #[test]

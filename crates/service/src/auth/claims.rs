@@ -3,8 +3,7 @@
 //! A claim that is absent gives an absent fact. One that is present and unusable refuses the token:
 //! a fact that silently went missing could open a gate.
 
-use domain::MemberFacts;
-use domain::{DeviceId, InvalidId, MemberId};
+use domain::{DeviceId, InvalidId, MemberFacts, MemberId, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -61,6 +60,11 @@ pub struct ClaimMapping {
     pub plan: Option<ClaimPath>,
     pub territory: Option<ClaimPath>,
     pub security_level: Option<ClaimPath>,
+    pub account: Option<ClaimPath>,
+    /// A whole number.
+    pub maturity_limit: Option<ClaimPath>,
+    /// Seconds since 1970, as other times in tokens are, or an RFC 3339 text.
+    pub member_since: Option<ClaimPath>,
     /// A list of texts, or one text of words between blanks as `scope` is.
     pub roles: Option<ClaimPath>,
 }
@@ -74,6 +78,9 @@ impl Default for ClaimMapping {
             plan: None,
             territory: None,
             security_level: None,
+            account: None,
+            maturity_limit: None,
+            member_since: None,
             roles: None,
         }
     }
@@ -98,7 +105,9 @@ impl ClaimMapping {
                 plan: id(claims, self.plan.as_ref())?,
                 territory: id(claims, self.territory.as_ref())?,
                 security_level: id(claims, self.security_level.as_ref())?,
-                ..MemberFacts::default()
+                account: id(claims, self.account.as_ref())?,
+                maturity_limit: number(claims, self.maturity_limit.as_ref())?,
+                member_since: instant(claims, self.member_since.as_ref())?,
             },
             roles: self.roles.as_ref().map_or(Ok(vec![]), |path| roles(claims, path))?,
         })
@@ -120,6 +129,44 @@ fn id<T: std::str::FromStr<Err = InvalidId>>(
         Some(_) => return Err(invalid("it is neither a text nor a whole number")),
     };
     parsed.map(Some).map_err(|error: InvalidId| invalid(&error.to_string()))
+}
+
+/// Numbers are texts in some providers.
+fn number(claims: &Map<String, Value>, path: Option<&ClaimPath>) -> Result<Option<u16>, AuthError> {
+    let Some((path, value)) = path.and_then(|path| Some((path, path.find(claims)?))) else {
+        return Ok(None);
+    };
+    let number = match value {
+        Value::Number(number) => number.as_u64().and_then(|number| u16::try_from(number).ok()),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    let problem = || format!("it is not a whole number from 0 to {}", u16::MAX);
+    number
+        .map(Some)
+        .ok_or_else(|| AuthError::ClaimInvalid { claim: path.name(), problem: problem() })
+}
+
+fn instant(
+    claims: &Map<String, Value>,
+    path: Option<&ClaimPath>,
+) -> Result<Option<Timestamp>, AuthError> {
+    let Some((path, value)) = path.and_then(|path| Some((path, path.find(claims)?))) else {
+        return Ok(None);
+    };
+    let at = match value {
+        Value::Number(seconds) => {
+            let ms = seconds.as_i64().and_then(|seconds| seconds.checked_mul(1_000));
+            ms.map(Timestamp::from_millis)
+        }
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    at.map(Some).ok_or_else(|| AuthError::ClaimInvalid {
+        claim: path.name(),
+        problem: "it is neither whole seconds since 1970 nor an instant as `2026-03-01T12:00:00Z`"
+            .to_owned(),
+    })
 }
 
 fn roles(claims: &Map<String, Value>, path: &ClaimPath) -> Result<Vec<String>, AuthError> {

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::http::HeaderName;
 use drm::jwk::{JWK_SET_BYTES_MAX, JwkSet, JwkSetError};
 use serde::Deserialize;
 use tokio::sync::Mutex;
+
+use crate::trace;
 
 /// Tokens with made-up key ids shall not turn into requests to the identity provider.
 const REFRESH_INTERVAL_MS_MIN: i64 = 10_000;
@@ -124,7 +127,8 @@ impl KeySet {
 
     async fn fetch_and_keep(&self) -> Result<(), KeySetError> {
         let source = self.source.clone();
-        let fetched = tokio::task::spawn_blocking(move || fetch(&source)).await;
+        let headers = trace::outgoing();
+        let fetched = tokio::task::spawn_blocking(move || fetch(&source, headers)).await;
         let origin = || self.source.to_string();
         let keys = fetched.map_err(|_| KeySetError::Stopping { origin: origin() })??;
         let current = self.current.load();
@@ -136,18 +140,18 @@ impl KeySet {
     }
 }
 
-fn fetch(source: &KeySource) -> Result<JwkSet, KeySetError> {
+fn fetch(source: &KeySource, headers: Vec<(HeaderName, String)>) -> Result<JwkSet, KeySetError> {
     let text = match source {
         KeySource::Fixed(keys) => return Ok(keys.clone()),
         KeySource::File(path) => std::fs::read_to_string(path)
             .map_err(|cause| KeySetError::Io { path: path.clone(), cause })?,
-        KeySource::Url(url) => get(url)
+        KeySource::Url(url) => get(url, headers)
             .map_err(|cause| KeySetError::Fetch { url: url.clone(), cause: Box::new(cause) })?,
     };
     JwkSet::parse(&text).map_err(|cause| KeySetError::Content { origin: source.to_string(), cause })
 }
 
-fn get(url: &str) -> Result<String, ureq::Error> {
+fn get(url: &str, headers: Vec<(HeaderName, String)>) -> Result<String, ureq::Error> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(FETCH_TIMEOUT))
         .max_redirects(REDIRECTS_MAX)
@@ -155,7 +159,10 @@ fn get(url: &str) -> Result<String, ureq::Error> {
         .https_only(url.starts_with("https://"))
         .build()
         .into();
-    let mut answer = agent.get(url).call()?;
+    let request = headers
+        .into_iter()
+        .fold(agent.get(url), |request, (name, value)| request.header(name, value));
+    let mut answer = request.call()?;
     answer.body_mut().with_config().limit(JWK_SET_BYTES_MAX as u64).read_to_string()
 }
 

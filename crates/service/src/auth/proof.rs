@@ -8,7 +8,6 @@ use domain::KeyThumbprint;
 use drm::expiring::{ExpiringMap, Seen};
 use drm::jwk::{Algorithm, Jwk};
 use drm::jws::Unverified;
-use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -40,8 +39,8 @@ pub struct ProvenRequest<'a> {
     pub method: &'a str,
     /// As the client sees it: public origin and path; a query is left out of the comparison.
     pub url: &'a str,
-    /// The token that came along, if one did.
-    pub token: Option<&'a str>,
+    /// Of the token that came along, if one did.
+    pub token_hash: Option<&'a str>,
 }
 
 /// A key that was shown to be held by the sender.
@@ -123,8 +122,10 @@ impl ProofVerifier {
         if text("htm")? != request.method {
             return Err(ProofProblem::Method);
         }
-        let target = target(text("htu")?).ok_or(ProofProblem::Malformed)?;
-        if Some(target) != self::target(request.url) {
+        let url = text("htu")?;
+        let target = target(url).ok_or(ProofProblem::Malformed)?;
+        // Usually both have the same spelling to begin with.
+        if url != request.url && Some(target) != self::target(request.url) {
             return Err(ProofProblem::Url);
         }
         let issued_at = claims.get("iat").and_then(Value::as_f64);
@@ -135,8 +136,8 @@ impl ProofVerifier {
         if age_ms >= self.window_ms || age_ms < -self.window_ms {
             return Err(ProofProblem::Time);
         }
-        if let Some(token) = request.token
-            && text("ath")? != token_hash(token)
+        if let Some(token_hash) = request.token_hash
+            && text("ath")? != token_hash
         {
             return Err(ProofProblem::TokenHash);
         }
@@ -153,11 +154,6 @@ struct Checked {
 
 fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c str> {
     claims.get(name)?.as_str()
-}
-
-/// `ath`: base64url of the SHA-256 of the token's text.
-pub fn token_hash(token: &str) -> String {
-    drm::encoding::base64url(digest(&SHA256, token.as_bytes()))
 }
 
 /// An http or https URL without query and fragment, in the one spelling that RFC 3986 (6.2.2 and

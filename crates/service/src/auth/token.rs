@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::MemberFacts;
 use domain::{DeviceId, KeyThumbprint, MemberId};
+use drm::encoding::base64url;
 use drm::jws::{JwsError, Unverified};
 use quick_cache::sync::Cache;
 use ring::digest::{SHA256, digest};
@@ -93,6 +94,8 @@ pub struct VerifiedToken {
     pub roles: Vec<Role>,
     /// `cnf.jkt`: proofs must be by this key and no other.
     pub bound_key: Option<KeyThumbprint>,
+    /// As device proofs name it (`ath`): base64url of the SHA-256 of its text.
+    pub hash: String,
     member_claim: Arc<str>,
     starts_at_ms: i64,
     ends_at_ms: i64,
@@ -181,7 +184,7 @@ impl TokenVerifier {
         let parsed = Unverified::parse(token)?;
         let index = self.issuer_of(&parsed)?;
         let issuer = self.issuers.get(index).ok_or(AuthError::TokenIssuer)?;
-        let (verified, generation) = issuer.verify(&parsed)?;
+        let (verified, generation) = issuer.verify(&parsed, base64url(key))?;
         verified.check_times(now_ms)?;
         let token = Arc::new(verified);
         let remembered = Remembered { token: Arc::clone(&token), issuer: index, generation };
@@ -258,7 +261,11 @@ impl Issuer {
     }
 
     /// All but the times, and the generation of the keys that verified it.
-    fn verify(&self, token: &Unverified<'_>) -> Result<(VerifiedToken, u64), AuthError> {
+    fn verify(
+        &self,
+        token: &Unverified<'_>,
+        hash: String,
+    ) -> Result<(VerifiedToken, u64), AuthError> {
         if !is_access_token(token.typ()) {
             return Err(AuthError::TokenType);
         }
@@ -274,7 +281,7 @@ impl Issuer {
         if !self.is_for_us(&claims) {
             return Err(AuthError::TokenAudience);
         }
-        Ok((self.read(&claims)?, snapshot.generation))
+        Ok((self.read(&claims, hash)?, snapshot.generation))
     }
 
     fn is_for_us(&self, claims: &Map<String, Value>) -> bool {
@@ -288,7 +295,7 @@ impl Issuer {
         }
     }
 
-    fn read(&self, claims: &Map<String, Value>) -> Result<VerifiedToken, AuthError> {
+    fn read(&self, claims: &Map<String, Value>, hash: String) -> Result<VerifiedToken, AuthError> {
         let leeway_ms = i64::from(self.config.leeway_seconds) * 1000;
         let expires_at_ms = numeric_date_ms(claims, "exp")?
             .ok_or_else(|| AuthError::ClaimMissing { claim: "exp".to_owned() })?;
@@ -312,6 +319,7 @@ impl Issuer {
             facts: mapped.facts,
             roles,
             bound_key: bound_key(claims)?,
+            hash,
             member_claim: Arc::clone(&self.member_claim),
             starts_at_ms: starts_at_ms.saturating_sub(leeway_ms),
             ends_at_ms: expires_at_ms.saturating_add(leeway_ms),

@@ -84,7 +84,8 @@ pub(crate) async fn register(
     let known = member.devices.get(&device).ok_or_else(ledger::unexpected)?;
     let licenses = licenses_on(member, &device, accepted.at());
     let device = DeviceEntry::new(&device, known, licenses, true);
-    Ok((status, Json(RegisteredAnswer { device })))
+    let caps = accepted.caps(&state, caller.facts());
+    Ok((status, Json(RegisteredAnswer { device, caps })))
 }
 
 /// Of a key that a device may have: one to sign proofs with.
@@ -156,5 +157,6 @@ pub(crate) async fn remove(
     let Outcome::DeviceRemoved { closed, .. } = accepted.outcome()? else {
         return Err(ledger::unexpected());
     };
-    Ok(Json(RemovedAnswer { device, closed: closed.iter().map(License::from).collect() }))
+    let closed = closed.iter().map(License::from).collect();
+    Ok(Json(RemovedAnswer { device, closed, caps: accepted.caps(&state, caller.facts()) }))
 }

@@ -39,7 +39,8 @@ pub(crate) struct Check {
     problem: Option<String>,
 }
 
-/// Whether requests would be answered: the store can be read, a policy is in effect, keys are there.
+/// Whether to send requests here: they would be answered (the store can be read, a policy is in
+/// effect, keys are there), and the process is not about to stop.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -53,7 +54,7 @@ pub(crate) async fn readyz(State(state): State<Arc<AppState>>) -> (StatusCode, J
     let check = |name, problem: Option<String>| Check { name, ok: problem.is_none(), problem };
     let missing = |is_there: bool, problem: &str| (!is_there).then(|| problem.to_owned());
     let policy = state.policies.in_effect(state.now());
-    let checks = vec![
+    let mut checks = vec![
         check("store", store_problem(&state).await),
         check("policy", policy.err().map(|error| error.to_string())),
         check(
@@ -69,6 +70,10 @@ pub(crate) async fn readyz(State(state): State<Arc<AppState>>) -> (StatusCode, J
             missing(!state.catalogue.load().is_empty(), "the catalogue has no title"),
         ),
     ];
+    checks.push(check(
+        "running",
+        missing(!state.unfinished.is_stopping(), "the process stops: send requests elsewhere"),
+    ));
     let ready = checks.iter().all(|check| check.ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, checks }))
@@ -91,6 +96,11 @@ pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     let stats = state.engine.stats();
     let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let gauges = [
+        (
+            "carnet_clock_off_ms",
+            "How far the wall clock stands from the service's time, either way",
+            state.clock.gap_ms().unsigned_abs(),
+        ),
         ("carnet_engine_in_flight", "Ledger requests under way", number(stats.in_flight)),
         ("carnet_engine_cached_members", "Members in memory", number(stats.cached_members)),
         ("carnet_engine_cached_bytes", "Memory for members, estimated", stats.cached_bytes),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use domain::Event;
+use axum::response::Response;
 use domain::member::{Command, Outcome};
+use domain::{Event, MemberId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::answer;
 use crate::caller::MemberCaller;
 use crate::extract::{self, OptionalKey, Path, RequiredKey};
 use crate::ledger::{self, Accepted, title_facts};
@@ -22,8 +23,10 @@ use crate::wire::license::{
 };
 use crate::wire::scalar::{Device, Id, Instant, License as LicenseRef, Title};
 
-/// So many events are read at once for a status document.
-const TIMELINE_PAGE: usize = 1_000;
+/// A status document tells of so many events of the member, the newest. Read from the end in ever
+/// longer stretches until the license's beginning is among them, for that is usually near.
+const EVENTS_READ_MAX: u64 = 1_024;
+const EVENTS_READ_MIN: u64 = 64;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -46,6 +49,9 @@ pub(crate) struct RenewBody {
     device: Device,
     /// The term that the device holds; when a newer one exists, that one is given again.
     term: u32,
+    /// The app renews by itself: nobody asked. The policy may allow that less often.
+    #[serde(default)]
+    automatic: bool,
     challenge: Option<Challenge>,
 }
 
@@ -136,7 +142,7 @@ pub(crate) async fn renew(
         license: license.0,
         term: body.term,
         title_facts: facts,
-        automatic: false,
+        automatic: body.automatic,
     };
     let accepted =
         ledger::decide(&state, &caller.member, caller.facts(), Some(key), vec![renew]).await?;
@@ -163,6 +169,7 @@ async fn held(
             at: accepted.at().into(),
         },
         license: License::new(id, license, accepted.at()),
+        caps: accepted.caps(state, caller.facts()),
         lease: luggage.lease,
         grant: luggage.grant,
         drm: luggage.drm,
@@ -170,7 +177,7 @@ async fn held(
     };
     let is_new = *held == domain::member::Held::Acquired && !accepted.repeated;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(answer)).into_response())
+    answer::json(status, &answer)
 }
 
 /// Closes a license, by any device of the member. Repeating it changes nothing; a license that was
@@ -222,24 +229,33 @@ pub(crate) async fn status(
     caller: MemberCaller,
     Path(LicensePath { license: Id(id) }): Path<LicensePath>,
 ) -> Result<Json<StatusDocument>, Problem> {
-    let (_, member) = state.engine.member(&caller.member).await?;
+    let (version, member) = state.engine.member(&caller.member).await?;
     let license = member.license(&id).ok_or_else(Problem::license_unknown)?;
-    let mut events: Vec<Event> = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = state.engine.timeline(&caller.member, after, TIMELINE_PAGE).await?;
-        let is_last = page.len() < TIMELINE_PAGE;
-        after = page.last().map_or(after, |(version, _)| *version);
-        events.extend(page.into_iter().map(|(_, event)| event));
-        if is_last {
-            break;
-        }
-    }
+    let events = newest_events(&state, &caller.member, version, license.acquired_at).await?;
     let at = state.now().max(member.last_at);
     Ok(Json(StatusDocument {
         license: License::new(&id, license, at),
         events: license_events(&id, license, &events),
     }))
+}
+
+/// The events since then, or as many of them as a status document tells of.
+async fn newest_events(
+    state: &AppState,
+    member: &MemberId,
+    version: u64,
+    since: Timestamp,
+) -> Result<Vec<Event>, Problem> {
+    let mut stretch = EVENTS_READ_MIN;
+    loop {
+        let after = version.saturating_sub(stretch);
+        let events = state.engine.timeline(member, after, usize::MAX).await?;
+        let begins_before = events.first().is_some_and(|(_, event)| event.at < since);
+        if after == 0 || begins_before || stretch >= EVENTS_READ_MAX {
+            return Ok(events.into_iter().map(|(_, event)| event).collect());
+        }
+        stretch *= 4;
+    }
 }
 
 /// All licenses of the member, on all devices, that are held or that a device could still play.

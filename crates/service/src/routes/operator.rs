@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use engine::viewing::Page;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -115,7 +116,9 @@ pub(crate) async fn timeline(
     Ok(Json(TimelineAnswer { events: events.into_iter().map(event).collect(), next }))
 }
 
-/// The raw session events of a member, as devices told them. A page ends with a whole upload.
+/// The raw session events of a member, as devices told them. A page ends with a whole upload, so it
+/// may have some events more than `limit`; it may have fewer although more follow, so read until
+/// there is no `next`.
 #[utoipa::path(
     get,
     path = "/v1/operator/members/{member}/viewing",
@@ -134,11 +137,6 @@ pub(crate) async fn viewing(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<ViewingAnswer>, Problem> {
     let limit = page.limit()?;
-    let mut viewed = state.viewing.read(&member.0, page.after, usize::MAX).await?;
-    // The version is an upload's, so a page is never cut inside of one.
-    let last = viewed.get(limit - 1).map(|event| event.version);
-    let end = last.map_or(viewed.len(), |last| viewed.partition_point(|e| e.version <= last));
-    let next = last.filter(|_| end < viewed.len());
-    viewed.truncate(end);
-    Ok(Json(ViewingAnswer { events: viewed.into_iter().map(ViewedEvent::from).collect(), next }))
+    let Page { events, next } = state.viewing.read(&member.0, page.after, limit).await?;
+    Ok(Json(ViewingAnswer { events: events.into_iter().map(ViewedEvent::from).collect(), next }))
 }

@@ -20,7 +20,7 @@ use crate::state::AppState;
 use crate::wire::refusal::{CapState, Refusal};
 use crate::wire::scalar::{Device, Instant, Title};
 use crate::wire::title::{EligibilityAnswer, Held, Intent, PlaybackContextAnswer, Terms};
-use crate::words::Names;
+use crate::words::{self, Names, Subject};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -120,28 +120,33 @@ pub(crate) async fn eligibility(
     let at = state.now();
     let catalogue = state.catalogue.load();
     let territory = caller.facts().territory.as_ref();
+    let (device, title) = (device.0, title.0);
+    let facts_of_title = title_facts(&catalogue, &title, territory, at);
     let acquire = Command::Acquire {
-        title_facts: title_facts(&catalogue, &title.0, territory, at),
-        device: device.0,
-        title: title.0,
+        title_facts: facts_of_title.clone(),
+        device: device.clone(),
+        title: title.clone(),
         // Of a license that is not made.
         license: state.ids.license(),
     };
     let facts = caller.facts().clone();
     let request = Request { at, idempotency: None, facts, commands: vec![acquire] };
-    let (eligibility, _) = state.engine.eligibility(&caller.member, request).await?;
+    let (eligibility, policy) = state.engine.eligibility(&caller.member, request).await?;
     let names = Names { catalogue: &catalogue, member: &member };
     let holding = eligibility.holding.as_ref().map(|id| Held {
         license: id.into(),
         ends_at: member.license(id).and_then(|license| Instant::unless_never(license.ends_at())),
     });
     let term = eligibility.term.as_ref();
+    let subject =
+        Subject { device: &device, title: facts_of_title.as_ref().map(|facts| (&title, facts)) };
+    let cap = |cap| CapState::new(cap, words::left(cap, subject, &policy, eligibility.at, names));
     Ok(Json(EligibilityAnswer {
         allowed: eligibility.refused.is_none(),
         at: eligibility.at.into(),
         holding,
         refusal: eligibility.refused.map(|refused| Refusal::new(&refused, eligibility.at, names)),
-        caps: eligibility.caps.iter().map(CapState::new).collect(),
+        caps: eligibility.caps.iter().map(cap).collect(),
         terms: term.map(Terms::new).unwrap_or_default(),
         would_end_at: term
             .and_then(|term| Instant::unless_never(RunningTerm::new(term.clone()).ends_at())),

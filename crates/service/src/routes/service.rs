@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
 use domain::member::{Command, Outcome};
 use domain::{KeyThumbprint, Member, MemberFacts, MemberId, TitleFacts, TitleId};
 use drm::jwk::Jwk;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::answer;
 use crate::caller::ServiceCaller;
 use crate::extract::{self, Path, RequiredKey};
 use crate::ledger::{self, Accepted, title_facts};
@@ -21,6 +23,7 @@ use crate::wire::command::{
     Command as AskedCommand, CommandsAnswer, CommandsBody, HeldOutcome, Outcome as ToldOutcome,
 };
 use crate::wire::license::how;
+use crate::wire::refusal::CapState;
 use crate::wire::scalar::{Key, License, Member as MemberRef};
 
 const COMMANDS_MAX: usize = 50;
@@ -52,13 +55,17 @@ pub(crate) async fn commands(
     RequiredKey(key): RequiredKey,
     Path(MemberPath { member }): Path<MemberPath>,
     extract::Json(body): extract::Json<CommandsBody>,
-) -> Result<Json<CommandsAnswer>, Problem> {
+) -> Result<Response, Problem> {
     if !(1..=COMMANDS_MAX).contains(&body.commands.len()) {
         let message = format!("send 1 to {COMMANDS_MAX} commands, not {}", body.commands.len());
         return Err(Problem::invalid("commands", message));
     }
     let facts = MemberFacts::from(body.facts);
-    let (_, known) = state.engine.member(&member.0).await?;
+    // Only a renewal has to ask which title its license is for.
+    let known = match body.commands.iter().any(AskedCommand::leaves_title_open) {
+        true => state.engine.member(&member.0).await?.1,
+        false => Arc::default(),
+    };
     let reading = Reading { state: &state, member: &known, facts: &facts };
     let mut commands = Vec::with_capacity(body.commands.len());
     let mut renews = Vec::with_capacity(body.commands.len());
@@ -68,10 +75,14 @@ pub(crate) async fn commands(
     }
     let accepted = ledger::decide(&state, &member.0, &facts, Some(key), commands).await?;
     let mut outcomes = Vec::with_capacity(accepted.outcomes.len());
-    for (outcome, renew) in accepted.outcomes.iter().zip(renews) {
-        outcomes.push(told(&state, &member.0, &facts, &accepted, outcome, renew).await?);
+    let mut standing = accepted.standing(&state, &facts).into_iter().peekable();
+    for (position, (outcome, renew)) in (0..).zip(accepted.outcomes.iter().zip(renews)) {
+        let next = || standing.next_if(|(command, _)| *command == position).map(|(_, cap)| cap);
+        let caps = std::iter::from_fn(next).collect();
+        outcomes.push(told(&state, &member.0, &facts, &accepted, outcome, renew, caps).await?);
     }
-    Ok(Json(CommandsAnswer { at: accepted.at().into(), repeated: accepted.repeated, outcomes }))
+    let (at, repeated) = (accepted.at().into(), accepted.repeated);
+    answer::json(StatusCode::OK, &CommandsAnswer { at, repeated, outcomes })
 }
 
 /// What commands are completed with.
@@ -91,7 +102,7 @@ impl Reading<'_> {
                 title: title.0,
                 license: self.state.ids.license(),
             },
-            AskedCommand::Renew { device, license, term, title_facts } => {
+            AskedCommand::Renew { device, license, term, automatic, title_facts } => {
                 let title = self.member.license(&license.0).map(|license| &license.title);
                 let given = title_facts.map(Into::into);
                 let title_facts = given.or_else(|| title.and_then(|id| self.title_facts(id)));
@@ -100,7 +111,7 @@ impl Reading<'_> {
                     license: license.0,
                     term,
                     title_facts,
-                    automatic: false,
+                    automatic,
                 }
             }
             AskedCommand::Release { license, device } => {
@@ -147,6 +158,7 @@ async fn told(
     accepted: &Accepted,
     outcome: &Outcome,
     renew: bool,
+    caps: Vec<CapState>,
 ) -> Result<ToldOutcome, Problem> {
     Ok(match outcome {
         Outcome::Held { license, term, how: held } => {
@@ -155,6 +167,7 @@ async fn told(
                 license: license.into(),
                 term: *term,
                 outcome: how(*held),
+                caps,
                 lease: luggage.lease,
                 grant: luggage.grant,
             };
@@ -164,11 +177,12 @@ async fn told(
             ToldOutcome::Release { license: license.into(), already: *already }
         }
         Outcome::DeviceRegistered { device, already } => {
-            ToldOutcome::RegisterDevice { device: device.into(), already: *already }
+            ToldOutcome::RegisterDevice { device: device.into(), already: *already, caps }
         }
         Outcome::DeviceRemoved { device, closed } => ToldOutcome::RemoveDevice {
             device: device.into(),
             closed: closed.iter().map(License::from).collect(),
+            caps,
         },
         Outcome::CheckedIn(checked_in) => {
             ToldOutcome::CheckIn(check_in::answer(state, member, accepted, checked_in)?)

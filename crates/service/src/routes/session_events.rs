@@ -155,6 +155,7 @@ fn raw(event: &SessionEvent, offset: Offset, received_at: Timestamp) -> RawEvent
         // Nothing that was told has yet to happen.
         occurred_at: offset.correct(event.device_at.0).min(received_at),
         device_at: event.device_at.0,
+        clock_behind_ms: event.clock_behind_ms,
         position_ms: event.position_ms,
     }
 }

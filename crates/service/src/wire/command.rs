@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::wire::device::{Class, Holding};
+use crate::wire::refusal::CapState;
 use crate::wire::scalar::{
-    Device, Instant, Key, Level, License, Partner, PlanName, Profile, Series, TagName,
+    AccountName, Device, Instant, Key, Level, License, Partner, PlanName, Profile, Series, TagName,
     TerritoryName, Title,
 };
 
@@ -35,30 +36,67 @@ pub(crate) struct MemberFacts {
     pub territory: Option<TerritoryName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_level: Option<Level>,
+    /// What kind of account it is, by the customer's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountName>,
+    /// The highest maturity rating that the profile may see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maturity_limit: Option<u16>,
+    /// When the membership began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member_since: Option<Instant>,
 }
 
 impl From<MemberFacts> for DomainMemberFacts {
     fn from(facts: MemberFacts) -> Self {
-        let MemberFacts { profile, plan, territory, security_level } = facts;
+        let MemberFacts {
+            profile,
+            plan,
+            territory,
+            security_level,
+            account,
+            maturity_limit,
+            member_since,
+        } = facts;
         Self {
             profile: profile.map(|id| id.0),
             plan: plan.map(|id| id.0),
             territory: territory.map(|id| id.0),
             security_level: security_level.map(|id| id.0),
-            ..Self::default()
+            account: account.map(|id| id.0),
+            maturity_limit,
+            member_since: member_since.map(|at| at.0),
         }
     }
 }
 
 impl From<&DomainMemberFacts> for MemberFacts {
     fn from(facts: &DomainMemberFacts) -> Self {
-        let DomainMemberFacts { profile, plan, territory, security_level, .. } = facts;
+        let DomainMemberFacts {
+            profile,
+            plan,
+            territory,
+            security_level,
+            account,
+            maturity_limit,
+            member_since,
+        } = facts;
         Self {
             profile: profile.as_ref().map(Profile::from),
             plan: plan.as_ref().map(PlanName::from),
             territory: territory.as_ref().map(TerritoryName::from),
             security_level: security_level.as_ref().map(Level::from),
+            account: account.as_ref().map(AccountName::from),
+            maturity_limit: *maturity_limit,
+            member_since: member_since.map(Instant),
         }
+    }
+}
+
+impl Command {
+    /// A renewal names a license; which title that is for, the ledger knows.
+    pub(crate) fn leaves_title_open(&self) -> bool {
+        matches!(self, Self::Renew { title_facts: None, .. })
     }
 }
 
@@ -71,6 +109,9 @@ pub(crate) struct TitleFacts {
     pub series: Option<Series>,
     #[serde(default)]
     pub tags: Vec<TagName>,
+    /// On the scale of the profiles' limits: an age, for instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maturity_rating: Option<u16>,
     pub downloadable: bool,
     /// Whether the title is offered at all in the territory of the request.
     #[serde(default = "yes")]
@@ -91,7 +132,7 @@ impl From<TitleFacts> for DomainTitleFacts {
             partner: facts.partner.0,
             series: facts.series.map(|id| id.0),
             tags: facts.tags.into_iter().map(|tag| tag.0).collect::<Arc<[_]>>(),
-            maturity_rating: None,
+            maturity_rating: facts.maturity_rating,
             downloadable: facts.downloadable,
             offered: facts.offered,
             available_from: facts.available_from.map(|at| at.0),
@@ -106,6 +147,7 @@ impl From<&DomainTitleFacts> for TitleFacts {
             partner: (&facts.partner).into(),
             series: facts.series.as_ref().map(Series::from),
             tags: facts.tags.iter().map(TagName::from).collect(),
+            maturity_rating: facts.maturity_rating,
             downloadable: facts.downloadable,
             offered: facts.offered,
             available_from: facts.available_from.map(Instant),
@@ -128,6 +170,9 @@ pub(crate) enum Command {
         license: License,
         /// The term that the caller knows.
         term: u32,
+        /// The app renews by itself: nobody asked.
+        #[serde(default)]
+        automatic: bool,
         /// Instead of the catalogue's.
         title_facts: Option<TitleFacts>,
     },
@@ -178,10 +223,14 @@ pub(crate) enum Outcome {
     RegisterDevice {
         device: Device,
         already: bool,
+        /// What is left of each cap.
+        caps: Vec<CapState>,
     },
     RemoveDevice {
         device: Device,
         closed: Vec<License>,
+        /// What is left of each cap.
+        caps: Vec<CapState>,
     },
     CheckIn(crate::wire::device::CheckInAnswer),
 }
@@ -192,6 +241,8 @@ pub(crate) struct HeldOutcome {
     pub term: u32,
     /// `acquired`, `reissued` or `renewed`.
     pub outcome: &'static str,
+    /// What is left of each cap, now that the whole list is counted.
+    pub caps: Vec<CapState>,
     /// Signed (compact JWS); only while the license is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,

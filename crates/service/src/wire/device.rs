@@ -7,6 +7,7 @@ use engine::viewing::SessionEvent as DomainSessionEvent;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::wire::refusal::CapState;
 use crate::wire::scalar::{Device, Instant, License, Title};
 
 /// What kind of device it is; caps and gates may ask for it.
@@ -91,6 +92,8 @@ impl DeviceEntry {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RegisteredAnswer {
     pub device: DeviceEntry,
+    /// What is left of each cap.
+    pub caps: Vec<CapState>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -103,6 +106,8 @@ pub(crate) struct RemovedAnswer {
     pub device: Device,
     /// The licenses that were closed.
     pub closed: Vec<License>,
+    /// What is left of each cap.
+    pub caps: Vec<CapState>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -167,7 +172,6 @@ pub(crate) struct SessionEvent {
     /// By the device's own clock, right or wrong.
     pub device_at: Instant,
     /// How far that clock stood below the highest time it had seen.
-    #[expect(dead_code, reason = "taken from devices; the viewing log has no place for it yet")]
     pub clock_behind_ms: Option<u64>,
     pub position_ms: Option<u64>,
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::path;
+use crate::wire::refusal::CapState;
 use crate::wire::scalar::{Device, Instant, License as LicenseRef, Title};
 use crate::words;
 
@@ -104,6 +105,8 @@ pub(crate) struct Link {
 pub(crate) struct StatusDocument {
     #[serde(flatten)]
     pub license: License,
+    /// What happened to it, oldest first: that it was acquired, and what of the member's last
+    /// 1,024 events is about it.
     pub events: Vec<LicenseEvent>,
 }
 
@@ -159,15 +162,18 @@ impl License {
 }
 
 fn links(id: &LicenseId, open: bool) -> Vec<Link> {
-    let own = format!("/v1/licenses/{}", path::encoded(id.as_str()));
-    let link = |rel, href, media_type| Link { rel, href, media_type };
-    let json = "application/json";
+    let own = path::encoded(id.as_str());
+    let link = |rel, below: &str| Link {
+        rel,
+        href: ["/v1/licenses/", &own, below].concat(),
+        media_type: "application/json",
+    };
     let mut links = Vec::with_capacity(3);
     if open {
-        links.push(link("renew", format!("{own}/renew"), json));
-        links.push(link("return", format!("{own}/release"), json));
+        links.push(link("renew", "/renew"));
+        links.push(link("return", "/release"));
     }
-    links.push(link("self", own, json));
+    links.push(link("self", ""));
     links
 }
 
@@ -196,14 +202,13 @@ fn status_since(license: &DomainLicense, at: Timestamp) -> Timestamp {
     }
 }
 
-/// What of the member's timeline is about one license.
+/// That it was acquired, and what of these events of the member is about it since.
 pub(crate) fn license_events(
     id: &LicenseId,
     license: &DomainLicense,
     events: &[Event],
 ) -> Vec<LicenseEvent> {
     let kind = |body: &EventBody| match body {
-        EventBody::Acquired(acquired) if acquired.license == *id => Some("register"),
         EventBody::Acquired(acquired) if acquired.replaces.as_ref() == Some(id) => Some("cancel"),
         EventBody::Reissued { license, .. } if license == id => Some("reissue"),
         EventBody::Renewed(renewed) if renewed.license == *id => Some("renew"),
@@ -222,15 +227,20 @@ pub(crate) fn license_events(
     let closed_at = license.closed.map_or(Timestamp::MAX, |closed| closed.at);
     let own =
         events.iter().filter(|event| event.at >= license.acquired_at && event.at <= closed_at);
-    own.filter_map(|event| {
+    let registered = LicenseEvent {
+        kind: "register",
+        timestamp: license.acquired_at.into(),
+        id: (&license.device).into(),
+    };
+    let since = own.filter_map(|event| {
         let device = match &event.body {
             EventBody::Released { by: Some(by), .. } => by,
             _ => &license.device,
         };
         let kind = kind(&event.body)?;
         Some(LicenseEvent { kind, timestamp: event.at.into(), id: device.into() })
-    })
-    .collect()
+    });
+    std::iter::once(registered).chain(since).collect()
 }
 
 /// A key-system request, as the CDM made it.
@@ -273,6 +283,8 @@ pub(crate) fn how(held: Held) -> &'static str {
 pub(crate) struct HeldAnswer<'a> {
     pub decision: DecisionSummary,
     pub license: License,
+    /// What is left of each cap, now that this is counted.
+    pub caps: Vec<CapState>,
     /// Signed (compact JWS); only while the license is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,

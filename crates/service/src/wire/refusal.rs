@@ -111,6 +111,8 @@ pub(crate) enum Action {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct CapState {
     pub rule: Rule,
+    /// What is left, in plain words, for the member: `1 more download before 3 March.`
+    pub message: String,
     pub counts: String,
     pub per: Vec<&'static str>,
     pub limit: u32,
@@ -212,11 +214,12 @@ impl Remedy {
 }
 
 impl CapState {
-    pub(crate) fn new(state: &DomainCapState) -> Self {
+    pub(crate) fn new(state: &DomainCapState, message: String) -> Self {
         let DomainCapState { rule, counts, per, tag, limit, raised, used, window, frees_at, warns } =
             state;
         Self {
             rule: rule.into(),
+            message,
             counts: counts.name(),
             per: scope(per),
             limit: *limit,

@@ -6,9 +6,10 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 
 use domain::{
-    DeviceId, ID_BYTES_MAX, LicenseId, MemberId, PartnerId, Plan, PolicyVersion, ProfileId, RuleId,
-    SecurityLevel, SeriesId, Tag, Territory, Timestamp, TitleId,
+    Account, DeviceId, ID_BYTES_MAX, LicenseId, MemberId, PartnerId, Plan, PolicyVersion,
+    ProfileId, RuleId, SecurityLevel, SeriesId, Tag, Territory, Timestamp, TitleId,
 };
+use drm::time::Rfc3339;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -19,6 +20,7 @@ use utoipa::{PartialSchema, ToSchema};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Id<T>(pub T);
 
+pub(crate) type AccountName = Id<Account>;
 pub(crate) type Device = Id<DeviceId>;
 pub(crate) type License = Id<LicenseId>;
 pub(crate) type Member = Id<MemberId>;
@@ -106,7 +108,10 @@ impl From<Timestamp> for Instant {
 
 impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        match Rfc3339::of(self.0.as_millis()) {
+            Some(text) => serializer.serialize_str(text.as_str()),
+            None => serializer.collect_str(&self.0),
+        }
     }
 }
 

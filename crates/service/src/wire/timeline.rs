@@ -75,6 +75,8 @@ pub(crate) enum EventBody {
         license: LicenseRef,
         term: Term,
         caps: Vec<Rule>,
+        /// Nobody asked: the app renewed by itself.
+        automatic: bool,
         policy: Policy,
         facts: Facts,
     },
@@ -176,6 +178,10 @@ pub(crate) struct Facts {
 pub(crate) struct Term {
     pub number: u32,
     pub started_at: Instant,
+    /// The play before this term that its finish clock runs from, where that is anchored wider than
+    /// the term.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<Instant>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_by: Option<Instant>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -225,6 +231,9 @@ pub(crate) struct Asked {
     pub license: Option<LicenseRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub term: Option<u32>,
+    /// A renewal that nobody asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<Title>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -279,6 +288,7 @@ impl EventBody {
                 license: Id(renewed.license),
                 term: Term::new(&renewed.term),
                 caps: rules(&renewed.caps),
+                automatic: renewed.automatic,
                 policy: Id(renewed.policy),
                 facts: Facts::new(&renewed.facts),
             },
@@ -367,6 +377,7 @@ impl Term {
         Self {
             number: term.number,
             started_at: term.started_at.into(),
+            begun_at: term.begun_at.map(Instant),
             start_by: term.start_by.map(Instant),
             finish_within_ms: term.finish_within.map(ms),
             check_in_within_ms: term.check_in_within.map(ms),
@@ -410,9 +421,10 @@ impl Asked {
                 title_facts: facts(title_facts),
                 ..asked("acquire", Some(device))
             },
-            DomainCommand::Renew { device, license, term, title_facts, automatic: _ } => Self {
+            DomainCommand::Renew { device, license, term, title_facts, automatic } => Self {
                 license: Some(license.into()),
                 term: Some(*term),
+                automatic: *automatic,
                 title_facts: facts(title_facts),
                 ..asked("renew", Some(device))
             },
@@ -526,6 +538,9 @@ pub(crate) struct ViewedEvent {
     pub occurred_at: Instant,
     /// By the device's own clock.
     pub device_at: Instant,
+    /// How far that clock stood below the highest time it had seen, by the device's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_behind_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position_ms: Option<u64>,
 }
@@ -547,6 +562,7 @@ impl From<Viewed> for ViewedEvent {
             kind: event.what.name(),
             occurred_at: event.occurred_at.into(),
             device_at: event.device_at.into(),
+            clock_behind_ms: event.clock_behind_ms,
             position_ms: event.position_ms,
         }
     }

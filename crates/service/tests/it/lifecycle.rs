@@ -4,9 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use domain::Timestamp;
 use serde_json::json;
 
-use crate::world::{SERVICE_KEY, Setup, World};
+use crate::world::{Answer, Client, DAY_MS, HOUR_MS, SERVICE_KEY, Setup, World};
 
 #[test]
 fn a_member_is_the_same_after_a_restart() {
@@ -47,10 +48,12 @@ fn more_than_can_be_answered_is_turned_away_at_the_door() {
 /// "A wall clock that jumps is reported (log, metric); a decision never goes back in time."
 #[test]
 fn a_clock_that_jumps_back_is_reported_and_decisions_do_not_follow_it() {
-    let world = World::new();
+    let mut world = World::new();
     world.signed_in("ana", "standard", "phone");
     let registered_at = world.now().to_string();
-    world.pass_ms(-60 * 60 * 1_000);
+    world.set_wall_clock_by_ms(-HOUR_MS);
+    // While it runs, the service's time goes on; a later start begins with the clock as it is.
+    world.restart();
     let body = json!({
         "facts": { "plan": "standard", "territory": "DE" },
         "commands": [{ "do": "acquire", "device": "phone", "title": "film" }],
@@ -60,6 +63,89 @@ fn a_clock_that_jumps_back_is_reported_and_decisions_do_not_follow_it() {
     assert_eq!(answer.json["at"], registered_at, "{answer:?}");
     let metrics = world.call("GET", "/metrics").send().text;
     assert!(metrics.lines().any(|line| line == "carnet_clock_behind_total 1"), "{metrics}");
+}
+
+#[track_caller]
+fn metric(world: &World, line: &str) {
+    let metrics = world.call("GET", "/metrics").send().text;
+    assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+}
+
+/// Neither proofs nor grants nor tokens of honest devices are refused, and nothing is let in twice.
+#[test]
+fn a_wall_clock_that_is_set_back_turns_no_device_away() {
+    let world = World::new();
+    let ana = world.signed_in("ana", "premium", "phone");
+    let context = "/v1/titles/film/playback-context?intent=stream&device=phone";
+    let play = || {
+        let answer = ana.call("GET", context).send();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("carnet-time"), Some(&*world.now().to_string()));
+        let kid = crate::world::kid_base64url(crate::world::VIDEO_KID);
+        let challenge = json!({ "kids": [kid] });
+        let grant = answer.json["grant"].as_str().unwrap();
+        let license = world.call("POST", "/v1/drm/clear-key").token(grant).json(&challenge).send();
+        assert_eq!(license.status, 200, "{license:?}");
+    };
+    play();
+    let token = ana.token();
+    let url = format!("http://{}/v1/downloads", world.address);
+    let proof = ana.key.proof("GET", &url, &token, world.now());
+    let show = || world.call("GET", "/v1/downloads").token(&token).header("dpop", &proof).send();
+    assert_eq!(show().status, 200);
+    for (set_by_ms, passed_ms) in [(-HOUR_MS, 10), (0, HOUR_MS), (-DAY_MS, 10), (0, HOUR_MS)] {
+        world.set_wall_clock_by_ms(set_by_ms);
+        world.pass_ms(passed_ms);
+        play();
+        assert_eq!(show().status, 401, "a proof came back");
+    }
+    metric(&world, r#"carnet_clock_jumps_total{direction="back"} 2"#);
+    metric(&world, &format!("carnet_clock_off_ms {}", DAY_MS + HOUR_MS));
+}
+
+/// A server that began with a clock a day ahead goes on by it, and takes today's tokens.
+#[test]
+fn a_wall_clock_that_is_set_right_turns_no_device_away_either() {
+    let mut world = World::new();
+    world.set_wall_clock_by_ms(DAY_MS);
+    world.restart();
+    let ana = world.stranger_with_device("ana", "premium", "phone");
+    assert_eq!(ana.register().code(), "token_expired");
+    world.set_wall_clock_by_ms(-DAY_MS);
+    let told = told_time(&ana.register());
+    assert_eq!(told, world.now() + domain::Duration::from_millis(DAY_MS));
+    assert_eq!(downloads_at(&ana, told).status, 200);
+}
+
+#[test]
+fn a_wall_clock_that_is_set_forward_is_followed_when_it_stays_there() {
+    let mut world = World::new();
+    world.set_wall_clock_by_ms(-HOUR_MS);
+    world.restart();
+    world.set_wall_clock_by_ms(HOUR_MS);
+    let ana = world.stranger_with_device("ana", "premium", "phone");
+    let told = told_time(&ana.register());
+    assert_eq!(told + domain::Duration::from_millis(HOUR_MS), world.now());
+    assert_eq!(downloads_at(&ana, told).status, 200);
+    world.pass_ms(60_000);
+    world.state().watch_clock();
+    assert_eq!(ana.register().status, 201);
+    metric(&world, r#"carnet_clock_jumps_total{direction="forward"} 1"#);
+    metric(&world, "carnet_clock_off_ms 0");
+}
+
+/// What a device sets its clock by when its proof was refused.
+#[track_caller]
+fn told_time(refused: &Answer) -> Timestamp {
+    assert_eq!(refused.code(), "proof_time", "{refused:?}");
+    refused.header("carnet-time").unwrap().parse().unwrap()
+}
+
+fn downloads_at(ana: &Client<'_>, at: Timestamp) -> Answer {
+    let token = ana.token();
+    let call = ana.world.call("GET", "/v1/downloads").token(&token);
+    let proof = ana.key.proof("GET", &call.url(), &token, at);
+    call.header("dpop", &proof).send()
 }
 
 #[test]
@@ -77,6 +163,30 @@ fn a_catalogue_is_swapped_while_requests_go_on() {
     // What is held stays held.
     assert_eq!(ana.status(&id).json["status"], "ready");
     assert_eq!(ana.acquire("new", "k-3").status, 201);
+}
+
+/// Readiness goes away first; what still comes is answered, and then nobody is let in.
+#[test]
+fn a_process_that_stops_is_not_ready_before_it_closes() {
+    let mut world = World::with(Setup { unready_for: Duration::from_secs(3), ..Setup::default() });
+    assert_eq!(world.call("GET", "/readyz").send().status, 200);
+    world.ask_to_stop();
+    let stopping = loop {
+        let ready = world.call("GET", "/readyz").send();
+        if ready.status != 200 {
+            break ready;
+        }
+    };
+    let running = stopping.json["checks"].as_array().unwrap().last().unwrap();
+    assert_eq!((stopping.status, &running["name"]), (503, &json!("running")), "{stopping:?}");
+    assert_eq!(world.call("GET", "/healthz").send().status, 200, "nobody is to kill it");
+    let ana = world.signed_in("ana", "standard", "phone");
+    ana.download("film");
+    drop(ana);
+    world.stop();
+    assert!(TcpStream::connect(&world.address).is_err());
+    world.restart();
+    assert_eq!(world.timeline_types("ana"), ["device_registered", "acquired"]);
 }
 
 #[test]

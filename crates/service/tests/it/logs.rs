@@ -56,6 +56,14 @@ fn requests_are_logged_by_id_and_route_and_nothing_that_is_secret_or_personal() 
     let line = log.lines().find(|line| line.contains("the-one-to-look-for")).unwrap();
     assert!(line.contains(r#""route":"/v1/catalogue""#), "{line}");
     assert!(line.contains("0af7651916cd43dd8448eb211c80319c"), "{line}");
+    let response = refused.header("traceresponse").unwrap();
+    let (trace, span) = response.strip_suffix("-01").unwrap().rsplit_once('-').unwrap();
+    assert_eq!(trace, "00-0af7651916cd43dd8448eb211c80319c");
+    assert!(line.contains(span) && span != "b7ad6b7169203331", "{line}");
+    // Every line of a request bears its ids, also where no trace came along.
+    for line in log.lines().filter(|line| line.contains(r#""name":"request""#)) {
+        assert!(line.contains(r#""trace_id":""#) && line.contains(r#""span_id":""#), "{line}");
+    }
     assert!(log.contains(r#""code":"proof_invalid""#));
     assert!(log.contains(r#""caller":"licensing""#));
     let lease = held.json["lease"].as_str().unwrap();

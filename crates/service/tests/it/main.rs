@@ -8,6 +8,7 @@
 )]
 
 mod credentials;
+mod left;
 mod lifecycle;
 mod logs;
 mod malformed;
@@ -15,8 +16,11 @@ mod offline_life;
 mod operator_api;
 mod pages;
 mod refusals;
+mod replays;
 mod retries;
 mod service_api;
 mod session_events;
 mod streaming;
+mod traces;
+mod walk;
 mod world;

@@ -69,6 +69,12 @@ fn every_malformed_body_names_its_field() {
             "term",
             "invalid value",
         ),
+        (
+            "/v1/licenses/lic_x/renew",
+            r#"{"device":"phone","term":1,"automatic":"yes"}"#,
+            "automatic",
+            "expected a boolean",
+        ),
         ("/v1/licenses/lic_x/release", "{}", "body", "missing field `device`"),
         (
             check_in,
@@ -227,7 +233,16 @@ fn a_service_command_names_its_position_and_what_is_wrong() {
         assert!(found.starts_with(field), "{answer:?}");
         assert!(answer.text.contains(message), "{answer:?}");
     }
-    let body = json!({ "facts": { "age": 7 }, "commands": [{ "do": "release", "license": "l" }] });
-    let call = world.call("POST", "/v1/service/members/ana/commands").token(SERVICE_KEY);
-    check(&call.key("k").json(&body).send(), 400, "facts.age", "unknown field `age`");
+    for (name, value, message) in [
+        ("age", json!(7), "unknown field `age`"),
+        ("maturity_limit", json!(-1), "invalid value"),
+        ("maturity_limit", json!(65_536), "invalid value"),
+        ("member_since", json!("2026-03-01"), "an instant is written like"),
+        ("account", json!("two words"), "printable ASCII without blanks"),
+    ] {
+        let facts = json!({ name: value });
+        let body = json!({ "facts": facts, "commands": [{ "do": "release", "license": "l" }] });
+        let call = world.call("POST", "/v1/service/members/ana/commands").token(SERVICE_KEY);
+        check(&call.key("k").json(&body).send(), 400, &format!("facts.{name}"), message);
+    }
 }

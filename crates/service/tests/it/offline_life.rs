@@ -263,7 +263,7 @@ fn devices_are_listed_removed_by_another_and_come_back_with_their_key() {
     assert_eq!((listed[1].get("this"), &listed[1]["licenses"]), (None, &json!(1)));
 
     let removed = phone.remove("tablet");
-    assert_eq!(removed.json, json!({ "device": "tablet", "closed": [id] }));
+    assert_eq!(removed.json, json!({ "device": "tablet", "caps": [], "closed": [id] }));
     assert_eq!(phone.remove("tablet").json["closed"], json!([]), "removing again changes nothing");
     assert_eq!(phone.status(&id).json["status"], "revoked");
     assert_eq!(tablet.acquire("film", "k").code(), "device_removed");

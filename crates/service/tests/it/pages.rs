@@ -3,7 +3,7 @@
 use serde_json::json;
 use service::openapi_json;
 
-use crate::world::{Setup, World};
+use crate::world::{DAY_MS, Setup, World};
 
 #[test]
 fn health_readiness_and_metrics() {
@@ -17,7 +17,7 @@ fn health_readiness_and_metrics() {
         .iter()
         .map(|check| check["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["store", "policy", "issuer_keys", "content_keys", "catalogue"]);
+    assert_eq!(names, ["store", "policy", "issuer_keys", "content_keys", "catalogue", "running"]);
 
     let ana = world.signed_in("ana", "standard", "phone");
     ana.download("film");
@@ -41,8 +41,9 @@ fn health_readiness_and_metrics() {
 
 #[test]
 fn without_a_policy_in_effect_it_is_not_ready() {
-    let world = World::new();
-    world.pass_ms(-365 * 24 * 60 * 60 * 1_000);
+    let mut world = World::new();
+    world.set_wall_clock_by_ms(-365 * DAY_MS);
+    world.restart();
     let ready = world.call("GET", "/readyz").send();
     assert_eq!(ready.status, 503);
     let policy = &ready.json["checks"][1];

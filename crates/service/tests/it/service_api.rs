@@ -29,8 +29,8 @@ fn a_list_is_decided_together_and_answers_one_outcome_each() {
     assert_eq!(answer.status, 200, "{answer:?}");
     let outcomes = answer.json["outcomes"].as_array().unwrap();
     assert_eq!(
-        outcomes[0],
-        json!({ "do": "register_device", "device": "phone", "already": false })
+        (&outcomes[0]["do"], &outcomes[0]["device"], &outcomes[0]["already"]),
+        (&json!("register_device"), &json!("phone"), &json!(false))
     );
     assert_eq!(
         (&outcomes[1]["do"], &outcomes[1]["outcome"]),
@@ -51,6 +51,32 @@ fn a_list_is_decided_together_and_answers_one_outcome_each() {
     assert_eq!(again.json["outcomes"][1]["license"], outcomes[1]["license"]);
     let other = send(&world, "list", &facts, &json!([register()]));
     assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"));
+}
+
+/// However much has happened to the member since, a status document is read from the newest events.
+#[test]
+fn a_status_document_tells_of_the_members_newest_events() {
+    let world = World::new();
+    let ana = world.signed_in("ana", "standard", "phone");
+    let id = ana.download("film");
+    let facts = json!({ "plan": "standard", "territory": "DE" });
+    let again = vec![json!({ "do": "acquire", "device": "phone", "title": "film" }); 50];
+    let kinds = || {
+        let events = ana.status(&id).json["events"].as_array().unwrap().clone();
+        events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for n in 1..=22 {
+        world.pass_ms(1_000);
+        assert_eq!(send(&world, &format!("again-{n}"), &facts, &json!(again)).status, 200);
+        if [1, 3, 19].contains(&n) {
+            let expected = [vec!["register"], vec!["reissue"; 50 * n]].concat();
+            assert_eq!(kinds(), expected);
+        }
+    }
+    let known = [vec!["register"], vec!["reissue"; 1_024]].concat();
+    assert_eq!(kinds(), known);
+    assert_eq!(ana.release(&id).status, 200);
+    assert_eq!(kinds().last().unwrap(), "return");
 }
 
 #[test]
@@ -84,6 +110,20 @@ fn title_facts_of_the_caller_stand_for_the_catalogues() {
     assert_eq!(renewed.json["outcomes"][0]["do"], "renew");
     assert!(claims(&renewed.json["outcomes"][0]["lease"]).get("hard_end").is_none());
 
+    let rated = json!({ "partner": "p", "downloadable": true, "maturity_rating": 18 });
+    let thriller =
+        json!([{ "do": "acquire", "device": "phone", "title": "thriller", "title_facts": rated }]);
+    let child = json!({ "plan": "standard", "territory": "DE", "maturity_limit": 17 });
+    let refused = send(&world, "child", &child, &thriller);
+    assert_eq!(refused.findings(), ["maturity_not_allowed"]);
+    let since = "2023-11-14T22:13:20.000Z";
+    let adult = json!({
+        "plan": "standard", "territory": "DE", "maturity_limit": 18, "account": "owner", "member_since": since,
+    });
+    assert_eq!(send(&world, "adult", &adult, &thriller).status, 200);
+    let told = &world.timeline("ana").pop().unwrap()["facts"];
+    assert_eq!((&told["account"], &told["member_since"]), (&json!("owner"), &json!(since)));
+
     let off = json!({ "partner": "p", "downloadable": true, "offered": false });
     let refused = send(&world, "e", &facts, &json!([acquire(&off)]));
     assert_eq!(refused.findings(), ["title_not_offered"]);
@@ -106,7 +146,7 @@ fn a_service_registers_by_key_releases_by_itself_and_removes() {
     let removed = send(&world, "c", &facts, &json!([{ "do": "remove_device", "device": "phone" }]));
     assert_eq!(
         removed.json["outcomes"][0],
-        json!({ "do": "remove_device", "device": "phone", "closed": [] })
+        json!({ "do": "remove_device", "device": "phone", "closed": [], "caps": [] })
     );
     let missing = world.call("POST", "/v1/service/members/ana/commands").token(SERVICE_KEY);
     let missing = missing.json(&json!({ "commands": by_key })).send();

@@ -61,6 +61,22 @@ fn each_event_counts_once_in_whatever_order_it_comes() {
     assert_eq!(sequences, [7, 4, 3, 9]);
 }
 
+/// A clock that was set back is a thing that support wants to see.
+#[test]
+fn how_far_a_devices_clock_stood_behind_is_kept_and_shown() {
+    let world = World::new();
+    let ana = world.signed_in("ana", "standard", "phone");
+    let now = world.now();
+    let mut behind = event(1, "start", now, None);
+    behind["clock_behind_ms"] = json!(90_000);
+    ana.upload(now, &json!([behind, event(2, "stop", now, None)]));
+    let viewing =
+        world.call("GET", "/v1/operator/members/ana/viewing").token(&world.operator()).send();
+    let events = &viewing.json["events"];
+    assert_eq!(events[0]["clock_behind_ms"], 90_000);
+    assert_eq!(events[1].get("clock_behind_ms"), None);
+}
+
 /// "The device clock's offset is corrected and the raw times kept"; "clamped into [term start,
 /// receipt]".
 #[test]

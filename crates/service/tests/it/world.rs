@@ -1,8 +1,9 @@
 //! A service, its clients, and the hands of the clock.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::Timestamp;
 use drm::content_keys::{ContentKeys, MasterKey, seal, write_sealed};
 use drm::grant::GrantMemory;
+use drm::jwk::JwkSet;
 use drm::jws::{Signer, SigningKey};
 use drm::signing_keys::SigningKeys;
 use engine::viewing::Viewing;
@@ -24,7 +26,7 @@ use service::auth::jwks::KeySource;
 use service::auth::proof::{ProofMode, ProofVerifier};
 use service::auth::service_credential::{ApiKeyConfig, ApiKeyHash, ServiceCredentials};
 use service::auth::token::{IssuerConfig, Role, TokenVerifier};
-use service::{AppState, DemoIdp, Ids, Metrics, Settings, Signing, Unfinished};
+use service::{AppState, Clock, DemoIdp, Ids, Metrics, Settings, Signing, Unfinished};
 use store::EventStore;
 use store_embedded::EmbeddedStore;
 use tokio::sync::oneshot;
@@ -36,7 +38,7 @@ pub(crate) const SERVICE_KEY: &str = "carnet_0123456789abcdef0123456789abcdef";
 const AUDIENCE: &str = "carnet";
 const ISSUER: &str = "https://identity.example.com";
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 format = 1
 name = "test"
 effective_from = 2026-01-01T00:00:00Z
@@ -81,6 +83,12 @@ counts = "acquisitions"
 per = ["title"]
 window = { rolling = "365d" }
 limit = 2
+warn_at_left = 1
+
+[[caps]]
+id = "registered"
+counts = "devices_registered"
+limit = 20
 
 [[partners.borders.gates]]
 id = "home-only"
@@ -88,10 +96,27 @@ territories = ["DE"]
 
 [titles.over.terms]
 hard_end = 2026-02-01T00:00:00Z
+
+[titles.often.terms]
+renewals_max = 9
+renew_before_end = "30d"
+auto_renew_every = "7d"
+
+[[titles.vault.gates]]
+id = "strong-devices"
+security_levels = ["L1"]
+
+[[titles.family.gates]]
+id = "owners-only"
+accounts = ["owner"]
+
+[[titles.thriller.gates]]
+id = "grown-ups"
+maturity = true
 "#;
 
 /// Id, partner, downloadable, availability.
-const TITLES: [(&str, &str, bool, &str); 12] = [
+const TITLES: [(&str, &str, bool, &str); 16] = [
     ("film", "aurora", true, r#"[{"territories":["*"]}]"#),
     ("film-2", "aurora", true, r#"[{"territories":["*"]}]"#),
     ("film-3", "aurora", true, r#"[{"territories":["*"]}]"#),
@@ -104,6 +129,10 @@ const TITLES: [(&str, &str, bool, &str); 12] = [
     ("borders", "borders", true, r#"[{"territories":["*"]}]"#),
     ("over", "aurora", true, r#"[{"territories":["*"]}]"#),
     ("keyless", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("often", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("vault", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("family", "aurora", true, r#"[{"territories":["*"]}]"#),
+    ("thriller", "aurora", true, r#"[{"territories":["*"]}]"#),
 ];
 
 pub(crate) const VIDEO_KID: &str = "00112233445566778899aabbccddeeff";
@@ -119,6 +148,11 @@ pub(crate) struct Setup {
     pub(crate) in_flight_max: usize,
     pub(crate) cors_origins: Vec<String>,
     pub(crate) request_timeout: Duration,
+    pub(crate) unready_for: Duration,
+    /// Where the identity provider publishes its keys, when they are not simply known.
+    pub(crate) keys_url: Option<String>,
+    pub(crate) proofs_max: usize,
+    pub(crate) grants_max: usize,
 }
 
 impl Default for Setup {
@@ -129,6 +163,10 @@ impl Default for Setup {
             in_flight_max: 1_000,
             cors_origins: vec![],
             request_timeout: Duration::from_secs(15),
+            unready_for: Duration::ZERO,
+            keys_url: None,
+            proofs_max: 10_000,
+            grants_max: 1_000,
         }
     }
 }
@@ -136,17 +174,22 @@ impl Default for Setup {
 pub(crate) struct World {
     setup: Setup,
     directory: tempfile::TempDir,
+    /// The right time, which everybody but the server's machine has.
     clock: Arc<AtomicI64>,
+    /// By so much the machine's wall clock was set.
+    wall_set_by_ms: Arc<AtomicI64>,
     issuer: Signer,
     stranger: Signer,
     issuer_key: SigningKey,
     server: Option<Server>,
     pub(crate) address: String,
     agent: ureq::Agent,
+    /// Method, path and status of every answer.
+    answered: Mutex<BTreeSet<(&'static str, String, u16)>>,
 }
 
 struct Server {
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     thread: JoinHandle<()>,
     state: Arc<AppState>,
 }
@@ -166,12 +209,14 @@ impl World {
             setup,
             directory: tempfile::tempdir().unwrap(),
             clock: Arc::new(AtomicI64::new(START.parse::<Timestamp>().unwrap().as_millis())),
+            wall_set_by_ms: Arc::default(),
             issuer: issuer_key.signer("JWT"),
             stranger: stranger.signer("JWT"),
             issuer_key,
             server: None,
             address: String::new(),
             agent: config.build().into(),
+            answered: Mutex::default(),
         };
         world.start();
         world
@@ -198,15 +243,20 @@ impl World {
                 service::serve(listener, serving, stopped, Duration::from_secs(20)).await;
             });
         });
-        self.server = Some(Server { stop, thread, state });
+        self.server = Some(Server { stop: Some(stop), thread, state });
     }
 
     /// Stops in good order; the clients notice nothing but a refused connection.
     pub(crate) fn stop(&mut self) {
-        let Some(Server { stop, thread, state }) = self.server.take() else { return };
-        let _ = stop.send(());
+        self.ask_to_stop();
+        let Some(Server { thread, state, .. }) = self.server.take() else { return };
         thread.join().unwrap();
         assert_eq!(Arc::strong_count(&state), 1, "something outlives the service");
+    }
+
+    pub(crate) fn ask_to_stop(&mut self) {
+        let stop = self.server.as_mut().and_then(|server| server.stop.take());
+        let _ = stop.map(|stop| stop.send(()));
     }
 
     /// The same directory, another process as far as anyone can tell.
@@ -234,8 +284,10 @@ impl World {
         settings.proofs = self.setup.proofs;
         settings.cors_origins.clone_from(&self.setup.cors_origins);
         settings.request_timeout = self.setup.request_timeout;
+        settings.unready_for = self.setup.unready_for;
         settings.media = Some(media(directory));
-        let clock = Arc::clone(&self.clock);
+        let (clock, set_by) = (Arc::clone(&self.clock), Arc::clone(&self.wall_set_by_ms));
+        let passed = Arc::clone(&self.clock);
         let signing_keys = SigningKeys::load_or_create(&directory.join("keys")).unwrap();
         AppState {
             engine: Engine::new(store, Arc::clone(&policies), options),
@@ -245,33 +297,51 @@ impl World {
             delivery: delivery(),
             signing: Signing::new(signing_keys, &settings.issuer),
             content_keys: content_keys(directory),
-            grant_memory: GrantMemory::new(1_000),
+            grant_memory: GrantMemory::new(self.setup.grants_max),
             tokens: TokenVerifier::new(issuers, 1_000).unwrap(),
-            proofs: ProofVerifier::new(60, 10_000),
+            proofs: ProofVerifier::new(60, self.setup.proofs_max),
             callers: ServiceCredentials::new(vec![ApiKeyConfig {
                 name: "licensing".to_owned(),
                 sha256: ApiKeyHash::of(SERVICE_KEY),
                 roles: vec![Role::Service],
             }]),
-            clock: Arc::new(move || Timestamp::from_millis(clock.load(Ordering::SeqCst))),
+            clock: Clock::new(
+                move || {
+                    let ms = clock.load(Ordering::SeqCst) + set_by.load(Ordering::SeqCst);
+                    Timestamp::from_millis(ms)
+                },
+                move || Duration::from_millis(passed.load(Ordering::SeqCst).unsigned_abs()),
+            ),
             ids: Ids::new(Arc::new(random)),
             settings,
             demo,
             metrics: Metrics::default(),
             unfinished: Unfinished::default(),
+            replays: service::Replays::default(),
         }
     }
 
+    pub(crate) fn issuer_keys(&self) -> JwkSet {
+        JwkSet::new(vec![self.issuer_key.public_jwk()])
+    }
+
     fn issuer_config(&self) -> IssuerConfig {
-        let keys = drm::jwk::JwkSet::new(vec![self.issuer_key.public_jwk()]);
+        let keys = match &self.setup.keys_url {
+            Some(url) => KeySource::from(url.clone()),
+            None => KeySource::Fixed(self.issuer_keys()),
+        };
         IssuerConfig {
             issuer: ISSUER.to_owned(),
             audiences: vec![AUDIENCE.to_owned()],
-            keys: KeySource::Fixed(keys),
+            keys,
             claims: ClaimMapping {
                 device: Some(ClaimPath::new("device")),
                 plan: Some(ClaimPath::new("plan")),
                 territory: Some(ClaimPath::new("territory")),
+                security_level: Some(ClaimPath::new("level")),
+                account: Some(ClaimPath::new("account")),
+                maturity_limit: Some(ClaimPath::new("age")),
+                member_since: Some(ClaimPath::new("since")),
                 roles: Some(ClaimPath::new("carnet_role")),
                 ..ClaimMapping::default()
             },
@@ -281,12 +351,22 @@ impl World {
         }
     }
 
+    pub(crate) fn answered(&self) -> BTreeSet<(&'static str, String, u16)> {
+        self.answered.lock().unwrap().clone()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.clock.load(Ordering::SeqCst))
     }
 
     pub(crate) fn pass_ms(&self, ms: i64) {
         self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Somebody sets the wall clock of the server's machine, and the server has noticed.
+    pub(crate) fn set_wall_clock_by_ms(&self, ms: i64) {
+        self.wall_set_by_ms.fetch_add(ms, Ordering::SeqCst);
+        self.state().watch_clock();
     }
 
     /// A token of the identity provider for an hour, with some claims added or replaced.
@@ -345,6 +425,7 @@ impl World {
             member: member.to_owned(),
             plan: plan.to_owned(),
             territory: "DE".to_owned(),
+            claims: json!({}),
             device: device.to_owned(),
             class: "phone".to_owned(),
             key: DeviceKey::new(),
@@ -404,10 +485,11 @@ fn content_keys(directory: &Path) -> ContentKeys {
 fn catalogue() -> Catalogue {
     let line = |(id, partner, downloadable, availability): &(&str, &str, bool, &str)| {
         let kid = if *id == "keyless" { KEYLESS_KID } else { VIDEO_KID };
+        let maturity_rating = (*id == "thriller").then_some(16);
         json!({
             "id": id, "partner": partner, "downloadable": downloadable,
             "availability": serde_json::from_str::<Value>(availability).unwrap(),
-            "name": format!("The {id}"), "runtime_seconds": 30,
+            "name": format!("The {id}"), "runtime_seconds": 30, "maturity_rating": maturity_rating,
             "images": { "poster": { "url": "/media/poster.png", "width": 2, "height": 3 } },
             "manifests": { "dash": "/media/manifest.mpd", "hls": "/media/master.m3u8" },
             "key_ids": { "video": kid },
@@ -551,6 +633,9 @@ impl Call<'_> {
             None => agent.run(request.body(()).unwrap()),
         };
         let mut answer = answer.unwrap();
+        let path = self.path.split('?').next().unwrap().to_owned();
+        let told = (self.method, path, answer.status().as_u16());
+        self.world.answered.lock().unwrap().insert(told);
         let bytes = answer.body_mut().read_to_vec().unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         Answer {
@@ -568,6 +653,8 @@ pub(crate) struct Client<'w> {
     pub(crate) member: String,
     pub(crate) plan: String,
     pub(crate) territory: String,
+    /// What else the identity provider says.
+    pub(crate) claims: Value,
     pub(crate) device: String,
     pub(crate) class: String,
     pub(crate) key: DeviceKey,
@@ -575,8 +662,11 @@ pub(crate) struct Client<'w> {
 
 impl<'w> Client<'w> {
     pub(crate) fn token(&self) -> String {
-        let Self { member, plan, territory, .. } = self;
-        self.world.token(json!({ "sub": member, "plan": plan, "territory": territory }))
+        let mut claims = self.claims.clone();
+        claims["sub"] = json!(self.member);
+        claims["plan"] = json!(self.plan);
+        claims["territory"] = json!(self.territory);
+        self.world.token(claims)
     }
 
     /// With token and proof.
@@ -621,6 +711,11 @@ impl<'w> Client<'w> {
 
     pub(crate) fn renew(&self, license: &str, term: u32, key: &str) -> Answer {
         let body = json!({ "device": self.device, "term": term });
+        self.call("POST", &format!("/v1/licenses/{license}/renew")).key(key).json(&body).send()
+    }
+
+    pub(crate) fn renew_automatically(&self, license: &str, term: u32, key: &str) -> Answer {
+        let body = json!({ "device": self.device, "term": term, "automatic": true });
         self.call("POST", &format!("/v1/licenses/{license}/renew")).key(key).json(&body).send()
     }
 

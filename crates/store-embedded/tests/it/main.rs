@@ -12,6 +12,7 @@
 mod conformance;
 mod crash;
 mod damage;
+mod full;
 mod kill;
 mod limits;
 mod model;

@@ -6,10 +6,16 @@ export function bytesInWords(bytes: number): string {
   return megabytes >= 10 ? `${Math.round(megabytes)} MB` : `${megabytes.toFixed(1)} MB`;
 }
 
+/** What a program says in passing, as people write. */
+export function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+}
+
 export function runtimeInWords(seconds: number): string {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 60) return `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h${minutes % 60 === 0 ? '' : ` ${minutes % 60} min`}`;
 }
 
 /** A day and a time, as short as it can be said without being unclear. */
@@ -28,6 +34,15 @@ function startOfDay(date: Date): number {
   return new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
 }
 
+/** In this order: Android says Linux as well, and an iPhone says Mac OS. */
+const SYSTEMS = [
+  [/Android/, 'Android'],
+  [/iPhone|iPad/, 'iOS'],
+  [/Windows/, 'Windows'],
+  [/Mac OS/, 'macOS'],
+  [/Linux/, 'Linux'],
+] as const;
+
 /** What a browser calls itself, for the list of devices. */
 export function browserName(agent: string): string {
   const browser = /Firefox\//.test(agent)
@@ -39,12 +54,6 @@ export function browserName(agent: string): string {
         : /Safari\//.test(agent)
           ? 'Safari'
           : 'Browser';
-  const system = [
-    ['Android', 'Android'],
-    ['iPhone|iPad', 'iOS'],
-    ['Windows', 'Windows'],
-    ['Mac OS', 'macOS'],
-    ['Linux', 'Linux'],
-  ].find(([pattern]) => new RegExp(pattern ?? '').test(agent))?.[1];
-  return system === undefined ? browser : `${browser} on ${system}`;
+  const system = SYSTEMS.find(([pattern]) => pattern.test(agent));
+  return system ? `${browser} on ${system[1]}` : browser;
 }

@@ -12,7 +12,7 @@ import {
   type Title,
 } from '@carnet/sdk';
 
-import { browserName } from './format';
+import { browserName, sentence } from './format';
 import { signIn, storeSession, type Member, type Session } from './session';
 
 const SYNC_EVERY_MS = 15 * 60_000;
@@ -37,6 +37,7 @@ export class Player {
   #trouble = $state('');
   #busy = $state.raw<ReadonlySet<string>>(new Set());
   #cancels = new Map<string, AbortController>();
+  #closed = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #messageTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -86,6 +87,12 @@ export class Player {
       this.#downloads.find((download) => download.title.id === id)?.title
     );
   }
+  /** What is being stored and how far it is, in quarters: to be said aloud, and not too often. */
+  get storing(): string {
+    const storing = this.#downloads.filter(({ state }) => state === 'storing');
+    return storing.map(({ title, progress }) => `${title.name}: ${Math.floor(progress * 4) * 25} %`).join(', ');
+  }
+
   downloadOf(title: string): Download | undefined {
     return this.#downloads.find((download) => download.title.id === title);
   }
@@ -100,13 +107,15 @@ export class Player {
 
   async start(): Promise<void> {
     await this.refresh();
+    // At once: a connection that hangs would keep us waiting for what we have.
+    this.#titles = await this.device.keptCatalogue();
     await this.loadTitles();
     await this.loadDevices();
   }
 
   async loadTitles(): Promise<void> {
     const answer = await this.device.catalogue();
-    if (answer.kind === 'ok') this.#titles = answer.value;
+    if (answer.kind === 'ok') this.#titles = answer.value.titles;
     this.#trouble = answer.kind === 'ok' ? '' : inWords(answer);
   }
 
@@ -117,7 +126,7 @@ export class Player {
 
   /** Reads the copies again, and once more when their words will have changed. */
   async refresh(): Promise<void> {
-    clearTimeout(this.#timer);
+    if (this.#closed) return;
     this.#downloads = await this.device.downloads();
     this.#now = this.device.nowMs();
     if (this.device.reachable() && !this.#online && this.#trouble !== '') void this.loadTitles();
@@ -126,7 +135,8 @@ export class Player {
       permission.may === 'play' ? (permission.end?.atMs ?? Infinity) : Infinity,
     );
     const soonest = Math.min(Infinity, ...ends) - this.#now;
-    this.#timer = setTimeout(() => void this.refresh(), soonest < 150_000 ? 1_000 : 15_000);
+    clearTimeout(this.#timer);
+    if (!this.#closed) this.#timer = setTimeout(() => void this.refresh(), soonest < 150_000 ? 1_000 : 15_000);
   }
 
   /** Until the first answer we do not know, and do not alarm anyone. */
@@ -149,7 +159,6 @@ export class Player {
       if (outcome.kind === 'ok') this.say(`${title.name} is on this device.`);
       else this.#show(`${title.name} was not downloaded`, outcome, () => this.download(title));
     });
-    this.#cancels.delete(title.id);
     await this.loadDevices();
   }
 
@@ -201,13 +210,16 @@ export class Player {
   #show(heading: string, failure: Failure, retry: () => Promise<void>): void {
     if (failure.kind === 'failed' && failure.reason === 'cancelled') return;
     if (failure.kind === 'problem') this.#refused = { heading, failure, retry };
-    else this.say(`${heading}: ${inWords(failure)}`);
+    else this.say(`${heading}. ${inWords(failure)}`);
   }
 
   async #during(what: string, work: () => Promise<void>): Promise<void> {
     this.#busy = new Set([...this.#busy, what]);
     try {
       await work();
+    } catch (error) {
+      console.error('carnet: it did not work out', what, error);
+      this.say('That did not work. Try again, or load the page again.');
     } finally {
       this.#busy = new Set([...this.#busy].filter((one) => one !== what));
       await this.refresh();
@@ -215,7 +227,9 @@ export class Player {
   }
 
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#timer);
+    for (const cancel of this.#cancels.values()) cancel.abort();
     this.device.close();
   }
 }
@@ -223,22 +237,23 @@ export class Player {
 export function inWords(failure: Failure): string {
   switch (failure.kind) {
     case 'problem':
-      return failure.problem.detail ?? failure.problem.title;
+      return sentence(failure.problem.detail ?? failure.problem.title);
     case 'unreachable':
-      return 'the service cannot be reached just now';
+      return 'The service cannot be reached just now.';
     case 'failed':
-      return failure.message;
+      return sentence(failure.message);
   }
 }
 
-export async function openPlayer(session: Session): Promise<Player> {
+/** `lost`: nothing can be kept or read any more, until the page is loaded again. */
+export async function openPlayer(session: Session, lost: () => void): Promise<Player> {
   const { member } = session;
   let token = session.token;
   const device = await openDevice({
     base: location.origin,
     member: member.id,
     deviceName: browserName(navigator.userAgent),
-    database: await openDatabase(`carnet ${member.id}`),
+    database: await openDatabase(`carnet ${member.id}`, lost),
     media: shakaMedia,
     fetch: (input, init) => fetch(input, init),
     token: async (fresh) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::judge;
 use crate::member::evolve::REFUSALS_KEPT;
+use crate::member::term::RunningTerm;
 use crate::member::{Command, Finding, License, Member, Refused, Request};
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -30,9 +31,14 @@ pub(super) fn retry_at(
     if request.commands.len() < 2 || !request.commands.iter().any(checks_in) {
         return waited;
     }
-    let ends = |license: &License| [license.ends_at(), license.may_play_until()];
+    let ends = |license: &License| {
+        // From when on no check-in revives it, and until when each of its leases may be played.
+        let ends = [license.ends_at(), license.term().end_without_check_in()];
+        license.terms.iter().map(RunningTerm::may_play_until).chain(ends).collect::<Vec<_>>()
+    };
     let lapses: BTreeSet<Timestamp> = member.licenses.values().flat_map(ends).collect();
-    let lapses = lapses.into_iter().filter(|lapse| *lapse > at).take(LAPSES_MAX);
+    let lapses = lapses.into_iter().filter(|lapse| *lapse > at && *lapse < Timestamp::MAX);
+    let lapses = lapses.take(LAPSES_MAX);
     lapses.filter_map(|lapse| first_passing(lapse, &findings_at)).chain(waited).min()
 }
 

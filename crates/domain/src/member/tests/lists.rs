@@ -79,3 +79,26 @@ fn a_check_in_ahead_in_the_list_moves_only_what_has_not_lapsed_by_then() {
     let refused = world.refuse_all(day(1), vec![acquire, check_in]);
     assert_eq!(refused.retry_at, Some(day(5)));
 }
+
+#[test]
+fn a_list_with_a_check_in_passes_once_nothing_can_be_revived_any_more() {
+    let terms = TermsPatch { check_in_within: Some(Duration::days(4)), ..rental() };
+    let mut world = World::new(policy(terms, vec![active_cap(1)]));
+    world.acquired(DAY_0, "a", "film");
+    let list = vec![check_in("a", &[]), world.acquire("a", "other")];
+    // Each check-in would revive it for four days more, until it had to be started.
+    assert_eq!(world.refuse_all(day(1), list).retry_at, Some(day(30)));
+}
+
+#[test]
+fn what_was_acquired_a_moment_before_the_list_frees_as_it_would_without_it() {
+    let ten_days = Window::Rolling(Duration::days(10));
+    let one = cap("acquisitions", ACQUISITIONS, &[], ten_days, 1);
+    let mut world = World::new(policy(rental(), vec![one]));
+    let held = world.acquired(DAY_0, "a", "film");
+    let list = vec![renew("a", &held, 1), world.acquire("b", "other")];
+    let refused = world.refuse_all(DAY_0, list);
+    let [finding] = &refused.findings[..] else { panic!("{refused:#?}") };
+    assert_eq!(finding.cap.as_ref().unwrap().contributors[0].in_list, None);
+    assert_eq!((finding.frees_at, refused.retry_at), (Some(day(10)), Some(day(10))));
+}

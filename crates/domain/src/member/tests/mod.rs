@@ -16,4 +16,5 @@ mod refusals;
 mod releases;
 mod renewals;
 mod terms;
+mod what_if;
 pub(crate) mod world;

@@ -13,7 +13,7 @@ use crate::policy::*;
 use crate::time::{CalendarUnit, Duration, Timestamp, Zone, anniversary_period, calendar_period};
 
 #[derive(Debug, Clone)]
-enum Deed {
+pub(super) enum Deed {
     Acquire {
         on: &'static str,
         title: u8,
@@ -196,16 +196,21 @@ fn a_cap() -> impl Strategy<Value = Cap> {
     let scopes = prop::sample::select(vec![Device, DeviceClass]);
     let of_devices = (counted, prop::collection::btree_set(scopes, 0..2), Just(None));
     let what = prop_oneof![4 => of_licenses.boxed(), 1 => of_devices.boxed()];
-    (what, limit(), prop::option::weighted(0.2, 1i64..20), any::<bool>()).prop_map(
-        |(((counts, window), per, tags), limit, idle_days, lenient)| {
+    let selects = (prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    let idle_days = prop::option::weighted(0.2, 1i64..20);
+    (what, limit(), idle_days, any::<bool>(), selects).prop_map(
+        |(((counts, window), per, tags), limit, idle_days, lenient, (of_class, of_plan))| {
             let per: Vec<ScopeKey> = per.into_iter().collect();
-            let of_plan = matches!(limit.by, LimitBy::Plan(_)) && lenient;
+            let classes = if of_class { vec![crate::facts::DeviceClass::Phone] } else { vec![] };
+            let plans = if of_plan { vec!["basic".parse().unwrap()] } else { vec![] };
+            let by_plan = of_plan || matches!(limit.by, LimitBy::Plan(_));
             let of_holders = matches!(counts, Counts::DevicesHolding | Counts::DevicesRegistered);
             Cap {
-                of: Of { tags: tags.unwrap_or_default(), classes: vec![] },
+                of: Of { tags: tags.unwrap_or_default(), classes },
+                when: When { plans, ..When::default() },
                 idle_after: idle_days.filter(|_| of_holders).map(Duration::days),
                 limit,
-                needs: if of_plan { vec![Fact::Plan] } else { vec![] },
+                needs: if by_plan && lenient { vec![Fact::Plan] } else { vec![] },
                 ..cap("cap", counts, &per, window, 0)
             }
         },
@@ -267,7 +272,7 @@ fn a_gate() -> impl Strategy<Value = Gate> {
     })
 }
 
-fn a_policy() -> impl Strategy<Value = Policy> {
+pub(super) fn a_policy() -> impl Strategy<Value = Policy> {
     let tighten = prop::option::of(terms()).prop_map(|terms| {
         let when = When { plans: vec![Plan::new("basic").unwrap()], ..When::default() };
         terms.map(|terms| Tighten {
@@ -286,19 +291,32 @@ fn a_policy() -> impl Strategy<Value = Policy> {
             notice: Duration::days(days),
         }));
     let lapse = prop::option::of((0i64..10).prop_map(Duration::days));
-    let around = (downgrade, lapse);
+    // Where each cap stands: of three, one is of a partner, a series or a title.
+    let levels = prop::collection::vec(0u8..9, 4);
+    let around = (downgrade, lapse, levels);
     (terms(), tighten, caps, gates, around).prop_map(|(terms, tighten, caps, gates, around)| {
         let caps = caps.into_iter().enumerate();
         let named = |(i, c): (usize, Cap)| Cap { id: rule(&format!("cap-{i}")), ..c };
         let mut policy = policy(terms, caps.map(named).collect());
         policy.default.tighten = tighten.into_iter().collect();
         policy.default.gates = gates.into_iter().collect();
-        (policy.downgrade, policy.lapse_ends_within) = around;
+        let (downgrade, lapse_ends_within, levels) = around;
+        (policy.downgrade, policy.lapse_ends_within) = (downgrade, lapse_ends_within);
+        for (cap, level) in std::mem::take(&mut policy.default.caps).into_iter().zip(levels) {
+            let narrow = level < 3 && !cap.counts.is_of_devices();
+            let rules = match level {
+                0 if narrow => policy.partners.entry("s".parse().unwrap()).or_default(),
+                1 if narrow => policy.series.entry("saga".parse().unwrap()).or_default(),
+                2 if narrow => policy.titles.entry(title("0")).or_default(),
+                _ => &mut policy.default,
+            };
+            rules.caps.push(cap);
+        }
         policy
     })
 }
 
-fn history() -> impl Strategy<Value = Vec<(i64, Deed)>> {
+pub(super) fn history() -> impl Strategy<Value = Vec<(i64, Deed)>> {
     prop::collection::vec((0i64..72, deed()), 1..40)
 }
 
@@ -343,7 +361,7 @@ fn command(world: &mut World, sequence: u64, at: Timestamp, deed: &Deed) -> Opti
             register(on, class, on)
         }
         Deed::Tighten => {
-            for cap in &mut world.policy.default.caps {
+            for cap in every_cap(&mut world.policy) {
                 cap.limit.otherwise = cap.limit.otherwise.map(|limit| limit.saturating_sub(1));
             }
             return None;
@@ -355,8 +373,37 @@ fn command(world: &mut World, sequence: u64, at: Timestamp, deed: &Deed) -> Opti
     })
 }
 
+fn every_level(policy: &mut Policy) -> impl Iterator<Item = &mut Rules> {
+    let Policy { default, partners, series, titles, .. } = policy;
+    let narrow = partners.values_mut().chain(series.values_mut()).chain(titles.values_mut());
+    std::iter::once(default).chain(narrow)
+}
+
+fn every_cap(policy: &mut Policy) -> impl Iterator<Item = &mut Cap> {
+    every_level(policy).flat_map(|rules| &mut rules.caps)
+}
+
+/// The caps that something is counted under: one of a partner counts per partner, and so on.
+fn caps_of(policy: &Policy, thing: &Thing) -> Vec<Cap> {
+    let mut caps = policy.default.caps.clone();
+    let Some((title, facts)) = &thing.title else { return caps };
+    let series = facts.series.as_ref().and_then(|series| policy.series.get(series));
+    for (rules, key) in [
+        (policy.partners.get(&facts.partner), ScopeKey::Partner),
+        (series, ScopeKey::Series),
+        (policy.titles.get(title), ScopeKey::Title),
+    ] {
+        for cap in rules.into_iter().flat_map(|rules| &rules.caps) {
+            let mut cap = cap.clone();
+            cap.per.push(key);
+            caps.push(cap);
+        }
+    }
+    caps
+}
+
 /// Runs a history and shows each request, the world before it, and what was decided.
-fn run(
+pub(super) fn run(
     policy: Policy,
     history: &[(i64, Deed)],
     mut each: impl FnMut(&World, &Request, &Decision) -> Result<(), TestCaseError>,
@@ -412,7 +459,8 @@ impl Thing {
             ScopeKey::Device => self.device == other.device,
             ScopeKey::DeviceClass => self.class == other.class,
             ScopeKey::Profile => self.profile.is_none() || self.profile == other.profile,
-        }) && (cap.of.tags.is_empty() || other.tags().iter().any(|tag| cap.of.tags.contains(tag)))
+        }) && (cap.of.classes.is_empty() || cap.of.classes.contains(&other.class))
+            && (cap.of.tags.is_empty() || other.tags().iter().any(|tag| cap.of.tags.contains(tag)))
     }
 }
 
@@ -606,7 +654,7 @@ proptest! {
             after.fold(&decision.events);
             for event in &decision.events {
                 let Some(thing) = added(&after, event) else { continue };
-                for cap in &after.policy.default.caps {
+                for cap in &caps_of(&after.policy, &thing) {
                     let of_title = cap.of.tags.is_empty()
                         || thing.tags().iter().any(|tag| cap.of.tags.contains(tag));
                     let in_series = !cap.per.contains(&ScopeKey::Series)
@@ -614,7 +662,13 @@ proptest! {
                     let known = cap.needs.iter().all(|fact| fact.is_known(&after.facts, None));
                     // A device that was idle and is seen again is a fact, and no decision.
                     let of_devices = cap.counts.is_of_devices() == thing.title.is_none();
-                    if !of_title || !in_series || !of_devices || !known {
+                    let of_class =
+                        cap.of.classes.is_empty() || cap.of.classes.contains(&thing.class);
+                    let plan = after.facts.plan.as_ref();
+                    let of_plan = cap.when.plans.is_empty()
+                        || plan.is_none_or(|plan| cap.when.plans.contains(plan));
+                    let asked = of_title && in_series && of_devices && known;
+                    if !asked || !of_class || !of_plan {
                         continue; // not asked of it
                     }
                     // A limit that was lowered stays exceeded by what is held; nothing adds to it.
@@ -652,7 +706,8 @@ proptest! {
                 continue; // active counts leave it out
             }
             for state in &told.caps {
-                let cap = world.policy.default.caps.iter().find(|cap| cap.id == state.rule).unwrap();
+                let caps = caps_of(&world.policy, &thing);
+                let cap = caps.iter().find(|cap| cap.id == state.rule).unwrap();
                 let counts = naive_counts(&world, cap, &thing, at);
                 prop_assert!(
                     counts.contains(&(state.used as usize)), "{counts:?} of {cap:?}: {state:?}"
@@ -682,6 +737,38 @@ proptest! {
         })?;
     }
 
+    /// The same of lists, which are decided as if what comes first had happened.
+    #[test]
+    fn a_list_at_its_retry_at_succeeds_and_a_millisecond_earlier_does_not(
+        policy in a_policy(),
+        history in history(),
+        list in prop::collection::vec(deed(), 2..4),
+    ) {
+        let mut world = run(policy, &history, |_, _, _| Ok(()))?;
+        let at = world.member.last_at + Duration::hours(1);
+        let mut commands = vec![];
+        for (sequence, deed) in (1_000..).zip(&list) {
+            commands.extend(command(&mut world, sequence, at, deed));
+        }
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let request = world.request(at, commands);
+        let decision = decide(&world.member, &request, &world.policy);
+        let Answer::Refused(refused) = decision.answer else { return Ok(()) };
+        if let Some(retry_at) = refused.retry_at {
+            prop_assert!(passes(&world, &request, retry_at), "{refused:#?}");
+            prop_assert!(!passes(&world, &request, retry_at.just_before()), "{refused:#?}");
+        }
+        for remedy in &refused.remedies {
+            let mut world = world.clone();
+            for command in performed(remedy) {
+                world.accept(at, command);
+            }
+            prop_assert!(passes(&world, &request, at), "{remedy:#?}");
+        }
+    }
+
     #[test]
     fn with_a_cap_alone_the_same_holds_for_its_frees_at(
         policy in a_policy(),
@@ -691,7 +778,10 @@ proptest! {
             let Answer::Refused(refused) = &decision.answer else { return Ok(()) };
             for finding in refused.findings.iter().filter(|f| f.cap.is_some()) {
                 let mut alone = before.clone();
-                alone.policy.default.caps.retain(|cap| Some(&cap.id) == finding.rule.as_ref());
+                let only = |cap: &Cap| Some(&cap.id) == finding.rule.as_ref();
+                for rules in every_level(&mut alone.policy) {
+                    rules.caps.retain(only);
+                }
                 // Other clocks of a renewal are not this cap's.
                 alone.policy.default.terms = TermsPatch::default();
                 alone.policy.default.tighten.clear();

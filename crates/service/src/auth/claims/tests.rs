@@ -44,6 +44,9 @@ fn mapping() -> ClaimMapping {
         plan: Some(ClaimPath::new("https://example.com/plan")),
         territory: Some(ClaimPath::new("geo.country")),
         security_level: Some(ClaimPath::new("level")),
+        account: Some(ClaimPath::new("account")),
+        maturity_limit: Some(ClaimPath::new("age")),
+        member_since: Some(ClaimPath::new("since")),
         roles: Some(ClaimPath::new("scope")),
         ..ClaimMapping::default()
     }
@@ -59,6 +62,9 @@ fn claims_become_facts() {
             "https://example.com/plan": "gold",
             "geo": {"country": "DE"},
             "level": "L1",
+            "account": "extra",
+            "age": 12,
+            "since": 1_772_366_400,
             "scope": "read  operate",
         })))
         .unwrap();
@@ -68,7 +74,15 @@ fn claims_become_facts() {
     assert_eq!(mapped.facts.plan.unwrap().as_str(), "gold");
     assert_eq!(mapped.facts.territory.unwrap().as_str(), "DE");
     assert_eq!(mapped.facts.security_level.unwrap().as_str(), "L1");
+    assert_eq!(mapped.facts.account.unwrap().as_str(), "extra");
+    assert_eq!(mapped.facts.maturity_limit, Some(12));
+    let since = "2026-03-01T12:00:00Z";
+    assert_eq!(mapped.facts.member_since, Some(since.parse().unwrap()));
     assert_eq!(mapped.roles, ["read", "operate"]);
+
+    let texts = mapping().apply(&members(json!({ "age": "12", "since": since }))).unwrap();
+    assert_eq!(texts.facts.maturity_limit, Some(12));
+    assert_eq!(texts.facts.member_since, mapped.facts.member_since);
 }
 
 /// "A fact that was absent is absent, not defaulted."
@@ -93,6 +107,16 @@ fn a_claim_that_cannot_be_used_refuses_the_token() {
         ("sub", json!(true)),
         ("profile", json!("kinder\n")),
         ("level", json!({})),
+        ("account", json!("two words")),
+        ("age", json!(-1)),
+        ("age", json!(65_536)),
+        ("age", json!(12.0)),
+        ("age", json!("12+")),
+        ("age", json!(true)),
+        ("since", json!("yesterday")),
+        ("since", json!(1.5)),
+        ("since", json!(i64::MAX)),
+        ("since", json!([])),
         ("scope", json!(["a", 1])),
         ("scope", json!(7)),
     ] {

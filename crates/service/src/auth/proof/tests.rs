@@ -1,5 +1,8 @@
+use std::sync::LazyLock;
+
 use drm::jws::JwsError;
 use proptest::prelude::*;
+use ring::digest::{SHA256, digest};
 use serde_json::json;
 
 use super::super::test_keys::TestKey;
@@ -8,14 +11,19 @@ use super::*;
 const NOW_MS: i64 = 1_800_000_000_000;
 const NOW_S: i64 = 1_800_000_000;
 const URL: &str = "https://carnet.example/v1/licenses";
-const TOKEN: &str = "header.payload.signature";
+/// Of a token somewhere else.
+static TOKEN_HASH: LazyLock<String> = LazyLock::new(|| token_hash("header.payload.signature"));
+
+fn token_hash(token: &str) -> String {
+    drm::encoding::base64url(digest(&SHA256, token.as_bytes()))
+}
 
 fn request() -> ProvenRequest<'static> {
-    ProvenRequest { method: "POST", url: URL, token: Some(TOKEN) }
+    ProvenRequest { method: "POST", url: URL, token_hash: Some(&TOKEN_HASH) }
 }
 
 fn claims() -> Value {
-    json!({"jti": "one", "htm": "POST", "htu": URL, "iat": NOW_S, "ath": token_hash(TOKEN)})
+    json!({"jti": "one", "htm": "POST", "htu": URL, "iat": NOW_S, "ath": *TOKEN_HASH})
 }
 
 fn header(key: &TestKey) -> Value {
@@ -56,7 +64,7 @@ fn the_example_of_the_rfc_verifies() {
     let request = ProvenRequest {
         method: "GET",
         url: "https://resource.example.org/protectedresource",
-        token: Some("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"),
+        token_hash: Some(&token_hash("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU")),
     };
     let proven = verifier().verify(proof, request, 1_562_262_618_000).unwrap();
     assert_eq!(proven.key.as_str(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
@@ -228,7 +236,7 @@ fn a_refused_proof_uses_no_id_up_and_a_full_memory_lets_nobody_in() {
 fn without_a_token_no_hash_is_asked_for() {
     let mut claims = claims();
     claims.as_object_mut().unwrap().remove("ath");
-    let request = ProvenRequest { token: None, ..request() };
+    let request = ProvenRequest { token_hash: None, ..request() };
     let proof = proof(&TestKey::p256(), &claims);
     assert!(verifier().verify(&proof, request, NOW_MS).is_ok());
 }

@@ -1,0 +1,137 @@
+//! The past asked again.
+
+use proptest::prelude::*;
+
+use super::properties::{Deed, a_policy, history, run};
+use super::world::*;
+use crate::member::what_if::{Compared, Question, Reason, Verdict, what_if};
+use crate::member::*;
+use crate::policy::*;
+use crate::time::{Duration, Timestamp};
+
+fn asked_again(world: &World, draft: &Policy, since: Timestamp) -> (Vec<Compared>, Member) {
+    let question = Question { draft, since, until: Timestamp::MAX };
+    let mut compared = vec![];
+    let member = what_if(&world.events, &question, |one| compared.push(one));
+    (compared, member)
+}
+
+/// Answers in order, with a word for each: was, would be.
+fn answers(compared: &[Compared]) -> Vec<(&'static str, &'static str)> {
+    let word = |verdict: &Verdict| match verdict {
+        Verdict::Accepted => "accepted",
+        Verdict::Refused(_) => "refused",
+        Verdict::Moot => "moot",
+    };
+    compared.iter().map(|one| (word(&one.was), word(&one.would_be))).collect()
+}
+
+fn same(member: &Member) -> Member {
+    // A replay has no idempotency keys, and records refusals that were not recorded twice.
+    Member { remembered: Default::default(), refusals: vec![], ..member.clone() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_unchanged_policy_answers_the_past_as_it_was_answered(
+        policy in a_policy(),
+        history in history(),
+        since in prop_oneof![3 => Just(0i64), 1 => 0i64..40],
+    ) {
+        let history: Vec<_> =
+            history.into_iter().filter(|(_, deed)| !matches!(deed, Deed::Tighten)).collect();
+        let world = run(policy, &history, |_, _, _| Ok(()))?;
+        // The first devices came before there were rules.
+        let since = day(since) + Duration::from_millis(1);
+        let (compared, member) = asked_again(&world, &world.policy, since);
+        for one in &compared {
+            prop_assert_eq!(&one.was, &one.would_be, "{:?}", one);
+            prop_assert!(!one.other_terms, "{:?}", one);
+        }
+        prop_assert_eq!(same(&member), same(&world.member));
+    }
+}
+
+#[test]
+fn a_download_that_would_have_been_refused_uses_up_no_quota_later() {
+    let mut world = World::new(policy(rental(), vec![]));
+    let first = world.acquired(day(1), "a", "film");
+    world.accept(day(2), release("a", &first));
+    world.acquired(day(3), "b", "film");
+    world.acquired(day(367), "c", "film");
+    let draft = policy(rental(), vec![yearly_cap(1)]);
+    let (compared, member) = asked_again(&world, &draft, day(1));
+    // Were the second one counted, the third would be refused as well.
+    assert_eq!(
+        answers(&compared),
+        [("accepted", "accepted"), ("accepted", "refused"), ("accepted", "accepted")]
+    );
+    let reason = Reason { code: Code::CapReached, rule: Some(rule("yearly")) };
+    assert_eq!(compared[1].would_be, Verdict::Refused(vec![reason]));
+    assert_eq!(member.licenses.len(), 1);
+}
+
+#[test]
+fn what_was_done_with_a_license_that_would_not_be_there_is_moot() {
+    let mut world = World::new(policy(rental(), vec![]));
+    world.acquired(day(1), "a", "film");
+    let second = world.acquired(day(2), "b", "film");
+    world.accept(day(3), renew("b", &second, 1));
+    world.accept(day(4), played("b", 1, &second, 2, day(4)));
+    world.accept(day(5), release("b", &second));
+    let draft = policy(rental(), vec![yearly_cap(1)]);
+    let (compared, member) = asked_again(&world, &draft, day(1));
+    assert_eq!(
+        answers(&compared),
+        [("accepted", "accepted"), ("accepted", "refused"), ("accepted", "moot")]
+    );
+    assert_eq!(member.license(&second), None);
+}
+
+#[test]
+fn what_was_refused_and_would_be_accepted_goes_on_from_there() {
+    let mut world = World::new(policy(rental(), vec![yearly_cap(0)]));
+    let ask = world.acquire("a", "film");
+    world.refuse(day(1), ask);
+    world.policy = policy(rental(), vec![]);
+    // Under the draft the device holds it already, and this license is the earlier one.
+    let license = world.acquired(day(2), "a", "film");
+    world.accept(day(3), renew("a", &license, 1));
+    let (compared, member) = asked_again(&world, &policy(rental(), vec![]), day(1));
+    assert_eq!(
+        answers(&compared),
+        [("refused", "accepted"), ("accepted", "accepted"), ("accepted", "accepted")]
+    );
+    assert_eq!(member.license(&license), None);
+    let held: Vec<_> = member.licenses.values().map(License::renewals).collect();
+    assert_eq!(held, [1], "what was done with it is done with the one that would be held");
+}
+
+#[test]
+fn other_clocks_are_told_and_only_what_was_asked_since_is_asked_again() {
+    let mut world = World::new(policy(rental(), vec![]));
+    world.acquired(day(1), "a", "one");
+    world.acquired(day(5), "a", "two");
+    let shorter = TermsPatch { start_within: Some(Duration::days(7)), ..rental() };
+    let (compared, _) = asked_again(&world, &policy(shorter, vec![]), day(5));
+    assert_eq!(answers(&compared), [("accepted", "accepted")]);
+    assert!(compared[0].other_terms);
+    assert_eq!(compared[0].titles, [(title("two"), title_facts("studio").partner)]);
+}
+
+#[test]
+fn a_list_is_asked_again_as_a_list() {
+    let mut world = World::new(policy(rental(), vec![active_cap(1)]));
+    let first = world.acquired(day(1), "a", "one");
+    let next = world.acquire("a", "two");
+    let pair = Request {
+        idempotency: Some(Idempotency { key: "k".parse().unwrap(), body_digest: [0; 32] }),
+        ..world.request(day(2), vec![release("a", &first), next])
+    };
+    assert!(matches!(world.ask(&pair).answer, Answer::Accepted { .. }));
+    let (compared, _) = asked_again(&world, &world.policy, day(2));
+    assert_eq!(compared[0].commands.len(), 2, "decided together");
+    assert_eq!(answers(&compared), [("accepted", "accepted")]);
+}

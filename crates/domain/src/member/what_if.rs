@@ -1,0 +1,475 @@
+//! Asks a member's past again: what would each recorded request have been answered under another
+//! policy, following the consequences?
+//!
+//! From `since` on the member is no longer folded from what happened but from what would have
+//! happened: a download that would have been refused uses up no quota later, and what the member
+//! did with it would never have arisen. The requests are made again from the events, which carry
+//! everything that decided them. What was never asked, because a button was hidden, is not there.
+
+use std::collections::BTreeMap;
+
+use crate::facts::{Facts, MemberFacts};
+use crate::ids::{DeviceId, LicenseId, PartnerId, RuleId, TitleId};
+use crate::member::{
+    Acquired, Answer, Code, Command, Decision, Event, EventBody, Holding, License, Member, Outcome,
+    PlayReport, Refused, Renewed, Request, Target, Term, decide, evolve,
+};
+use crate::policy::Policy;
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    pub draft: &'a Policy,
+    /// `[since, until)`: what was asked then is asked again.
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+/// A request that a policy decides, as it was answered and as it would have been.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    pub at: Timestamp,
+    pub commands: Vec<Command>,
+    /// What the commands are about, as far as it is known.
+    pub titles: Vec<(TitleId, PartnerId)>,
+    pub was: Verdict,
+    pub would_be: Verdict,
+    /// Accepted both times, with other clocks.
+    pub other_terms: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Accepted,
+    Refused(Vec<Reason>),
+    /// It would not have been asked: the license it is about would not have been there.
+    Moot,
+}
+
+/// What stands in the way, in the order of the findings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reason {
+    pub code: Code,
+    pub rule: Option<RuleId>,
+}
+
+/// Tells `visit` what became of each request, and gives back the member as it would be.
+pub fn what_if(
+    events: &[Event],
+    question: &Question<'_>,
+    mut visit: impl FnMut(Compared),
+) -> Member {
+    let from = events.partition_point(|event| event.at < question.since);
+    let (before, after) = events.split_at(from);
+    let member = before.iter().fold(Member::default(), evolve);
+    let mut past = Past {
+        question: *question,
+        known: known(&member),
+        renamed: BTreeMap::new(),
+        member,
+        made: 0,
+    };
+    for request in after.chunk_by(of_one_request) {
+        if request.first().is_some_and(|event| event.at >= question.until) {
+            break;
+        }
+        if let Some(compared) = past.ask_again(request) {
+            visit(compared);
+        }
+        past.learn(request);
+    }
+    past.member
+}
+
+/// Events of one append have the time and the key of their request; of a command without a key
+/// only a check-in records more than one.
+fn of_one_request(event: &Event, next: &Event) -> bool {
+    let refused = |event: &Event| matches!(event.body, EventBody::Refused(_));
+    event.at == next.at
+        && event.cause.idempotency == next.cause.idempotency
+        && !refused(event)
+        && !refused(next)
+        && match event.cause.command.cmp(&next.cause.command) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => {
+                event.cause.idempotency.is_some()
+                    || matches!(event.body, EventBody::NeverStarted { .. })
+            }
+            std::cmp::Ordering::Greater => false,
+        }
+}
+
+struct Past<'a> {
+    question: Question<'a>,
+    /// From `since` on: as it would be.
+    member: Member,
+    /// The licenses that there really were.
+    known: BTreeMap<LicenseId, Known>,
+    /// What the device holds instead, where it would have acquired earlier.
+    renamed: BTreeMap<LicenseId, LicenseId>,
+    /// How many licenses were given ids here.
+    made: u32,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    device: DeviceId,
+    title: TitleId,
+    partner: PartnerId,
+    term: u32,
+}
+
+fn known(member: &Member) -> BTreeMap<LicenseId, Known> {
+    let known = |(id, license): (&LicenseId, &License)| {
+        let known = Known {
+            device: license.device.clone(),
+            title: license.title.clone(),
+            partner: license.facts.title.partner.clone(),
+            term: license.term().term.number,
+        };
+        (id.clone(), known)
+    };
+    member.licenses.iter().chain(member.past.iter()).map(known).collect()
+}
+
+/// A request made again from what it recorded.
+#[derive(Default)]
+struct Asked {
+    facts: MemberFacts,
+    commands: Vec<Command>,
+    refused: Option<Vec<Reason>>,
+}
+
+impl Past<'_> {
+    fn ask_again(&mut self, recorded: &[Event]) -> Option<Compared> {
+        let at = recorded.first()?.at;
+        let asked = self.asked(recorded);
+        let decided_by_policy = asked.commands.iter().any(|command| {
+            matches!(
+                command,
+                Command::Acquire { .. }
+                    | Command::Renew { .. }
+                    | Command::RegisterDevice { .. }
+                    | Command::RemoveDevice { .. }
+            )
+        });
+        let titles = asked.commands.iter().filter_map(|command| self.title(command)).collect();
+        let would_be: Vec<Command> =
+            asked.commands.iter().filter_map(|command| self.as_it_would_be(command)).collect();
+        let decision = (!would_be.is_empty()).then(|| {
+            let facts = asked.facts.clone();
+            let request = Request { at, idempotency: None, facts, commands: would_be };
+            self.decide(&request)
+        });
+        decided_by_policy.then(|| Compared {
+            at,
+            titles,
+            other_terms: asked.refused.is_none()
+                && decision.as_ref().is_some_and(|decision| {
+                    matches!(decision.answer, Answer::Accepted { .. })
+                        && !terms(recorded).eq(terms(&decision.events))
+                }),
+            would_be: decision.map_or(Verdict::Moot, |decision| verdict(&decision.answer)),
+            was: asked.refused.map_or(Verdict::Accepted, Verdict::Refused),
+            commands: asked.commands,
+        })
+    }
+
+    fn decide(&mut self, request: &Request) -> Decision {
+        let decision = decide(&self.member, request, self.question.draft);
+        let member = std::mem::take(&mut self.member);
+        self.member = decision.events.iter().fold(member, evolve);
+        if let Answer::Accepted { outcomes, .. } = &decision.answer {
+            for (command, outcome) in request.commands.iter().zip(outcomes) {
+                if let (
+                    Command::Acquire { license: asked, .. },
+                    Outcome::Held { license: held, .. },
+                ) = (command, outcome)
+                    && asked != held
+                {
+                    self.rename(asked, held);
+                }
+            }
+        }
+        decision
+    }
+
+    fn asked(&mut self, recorded: &[Event]) -> Asked {
+        let mut asked = Asked::default();
+        let mut never_started = Vec::new();
+        for event in recorded {
+            let facts = match &event.body {
+                EventBody::DeviceRegistered { decided, .. }
+                | EventBody::DeviceRemoved { decided, .. } => {
+                    decided.as_ref().map(|decided| &decided.facts)
+                }
+                EventBody::Acquired(Acquired { facts, .. })
+                | EventBody::Renewed(Renewed { facts, .. })
+                | EventBody::Reissued { facts, .. } => Some(&facts.member),
+                EventBody::CheckedIn { facts, .. } | EventBody::MemberChanged { facts, .. } => {
+                    Some(facts)
+                }
+                EventBody::Refused(refused) => Some(&refused.facts),
+                _ => None,
+            };
+            if let Some(facts) = facts {
+                asked.facts = facts.clone();
+            }
+            match &event.body {
+                EventBody::NeverStarted { license } => {
+                    never_started.push(Holding { license: license.clone(), started: false })
+                }
+                EventBody::CheckedIn { device, .. } => asked.commands.push(Command::CheckIn {
+                    device: device.clone(),
+                    holdings: std::mem::take(&mut never_started),
+                }),
+                EventBody::Refused(refused) => {
+                    let Refused { commands, findings, .. } = &**refused;
+                    asked.commands.clone_from(commands);
+                    let reason = |code, rule| Reason { code, rule };
+                    let reasons =
+                        findings.iter().map(|found| reason(found.code, found.rule.clone()));
+                    asked.refused = Some(reasons.collect());
+                }
+                EventBody::Reissued { .. } if event.cause.idempotency.is_none() => {
+                    self.delivered_after_all(event);
+                }
+                body => asked.commands.extend(self.command(body, event.at)),
+            }
+        }
+        asked
+    }
+
+    /// A retry of what was decided before brought its keys: nothing is decided by that.
+    fn delivered_after_all(&mut self, event: &Event) {
+        let mut event = event.clone();
+        if let EventBody::Reissued { license, .. } = &mut event.body {
+            *license = self.instead_of(license).clone();
+        }
+        self.member = evolve(std::mem::take(&mut self.member), &event);
+    }
+
+    /// The command that led to what was recorded.
+    fn command(&mut self, body: &EventBody, at: Timestamp) -> Option<Command> {
+        Some(match body {
+            EventBody::DeviceRegistered { device, class, key, name, decided: _ } => {
+                Command::RegisterDevice {
+                    device: device.clone(),
+                    class: *class,
+                    key: key.clone(),
+                    name: name.clone(),
+                }
+            }
+            EventBody::DeviceRemoved { device, .. } => {
+                Command::RemoveDevice { device: device.clone() }
+            }
+            EventBody::Acquired(acquired) => Command::Acquire {
+                device: acquired.device.clone(),
+                title: acquired.title.clone(),
+                title_facts: Some(acquired.facts.title.clone()),
+                license: acquired.license.clone(),
+            },
+            EventBody::Reissued { license, term, facts, .. } => {
+                return self.asked_again_for(license, *term, facts, at);
+            }
+            EventBody::Renewed(renewed) => Command::Renew {
+                device: self.known.get(&renewed.license)?.device.clone(),
+                license: renewed.license.clone(),
+                term: renewed.term.number.saturating_sub(1),
+                title_facts: Some(renewed.facts.title.clone()),
+                automatic: renewed.automatic,
+            },
+            EventBody::Released { license, by, .. } => {
+                Command::Release { by: by.clone(), license: license.clone() }
+            }
+            EventBody::PlaysRecorded { device, sequences, plays } => Command::RecordPlays {
+                device: device.clone(),
+                sequences: sequences.clone(),
+                plays: plays
+                    .iter()
+                    .map(|play| PlayReport {
+                        sequence: play.sequence,
+                        license: play.license.clone(),
+                        term: play.term,
+                        occurred_at: play.occurred_at,
+                        device_at: play.device_at,
+                    })
+                    .collect(),
+            },
+            EventBody::DrmFailed { license, term } => {
+                Command::DrmFailed { license: license.clone(), term: *term }
+            }
+            EventBody::MemberChanged { .. } => Command::ChangeMember,
+            EventBody::MembershipLapsed { .. } => Command::LapseMembership,
+            EventBody::MembershipResumed => Command::ResumeMembership,
+            EventBody::Revoked { target, warrant } => {
+                Command::Revoke { target: target.clone(), warrant: warrant.clone() }
+            }
+            EventBody::TitleWithdrawn { title } => Command::WithdrawTitle { title: title.clone() },
+            EventBody::ExceptionGranted { exception, allowance, warrant } => {
+                Command::GrantException {
+                    exception: exception.clone(),
+                    allowance: allowance.clone(),
+                    warrant: warrant.clone(),
+                }
+            }
+            EventBody::ExceptionEnded { exception, warrant } => {
+                Command::EndException { exception: exception.clone(), warrant: warrant.clone() }
+            }
+            EventBody::NeverStarted { .. }
+            | EventBody::CheckedIn { .. }
+            | EventBody::Refused(_) => return None,
+        })
+    }
+
+    /// What the device held was given again.
+    fn asked_again_for(
+        &mut self,
+        license: &LicenseId,
+        term: u32,
+        facts: &Facts,
+        at: Timestamp,
+    ) -> Option<Command> {
+        let Known { device, title, .. } = self.known.get(license)?.clone();
+        let title_facts = Some(facts.title.clone());
+        let held = self.member.license(self.instead_of(license));
+        Some(if held.is_none_or(|held| held.held(at)) {
+            // Naming an older term asks for the license as it is.
+            let (license, term) = (license.clone(), term.saturating_sub(1));
+            Command::Renew { device, license, term, title_facts, automatic: false }
+        } else {
+            // Not held any more under the draft: asking for the title decides anew.
+            Command::Acquire { device, title, title_facts, license: self.new_license(license) }
+        })
+    }
+
+    /// An id that no real license has, for it is longer than any that is generated.
+    fn new_license(&mut self, instead_of: &LicenseId) -> LicenseId {
+        self.made += 1;
+        let id = LicenseId::new(&format!("{instead_of}~{}", self.made));
+        let id = id.unwrap_or_else(|_| instead_of.clone());
+        self.rename(instead_of, &id);
+        id
+    }
+
+    fn instead_of<'b>(&'b self, license: &'b LicenseId) -> &'b LicenseId {
+        self.renamed.get(license).unwrap_or(license)
+    }
+
+    /// From now on `held` stands for what there really was.
+    fn rename(&mut self, license: &LicenseId, held: &LicenseId) {
+        for (_, stands) in self.renamed.iter_mut().filter(|(_, stands)| *stands == license) {
+            stands.clone_from(held);
+        }
+        self.renamed.insert(license.clone(), held.clone());
+    }
+
+    /// As the device would have sent it; `None` when it is about a license that would not be there.
+    fn as_it_would_be(&self, command: &Command) -> Option<Command> {
+        let mut command = command.clone();
+        match &mut command {
+            Command::Renew { license, term, .. } | Command::DrmFailed { license, term } => {
+                let known = self.known.get(license).map_or(0, |known| known.term);
+                let (id, running) = self.would_be(license)?;
+                *license = id;
+                if let Some(running) = running {
+                    // Neither a device nor this knows a term that was not given.
+                    *term = match (*term).cmp(&known) {
+                        std::cmp::Ordering::Less => running.saturating_sub(1),
+                        std::cmp::Ordering::Equal => running,
+                        std::cmp::Ordering::Greater => running.saturating_add(1),
+                    };
+                }
+            }
+            Command::Release { license, .. }
+            | Command::Revoke { target: Target::License(license), .. } => {
+                *license = self.would_be(license)?.0;
+            }
+            Command::RecordPlays { plays, .. } => plays.retain_mut(|play| {
+                let would_be = self.would_be(&play.license);
+                if let Some((id, running)) = &would_be {
+                    play.license.clone_from(id);
+                    play.term = running.map_or(play.term, |running| play.term.min(running));
+                }
+                would_be.is_some()
+            }),
+            Command::CheckIn { holdings, .. } => holdings.retain_mut(|holding| {
+                let would_be = self.would_be(&holding.license);
+                if let Some((id, _)) = &would_be {
+                    holding.license.clone_from(id);
+                }
+                would_be.is_some()
+            }),
+            _ => {}
+        }
+        Some(command)
+    }
+
+    /// The license and its running term; a license that was never known stays unknown, and one
+    /// that was known and would not be is `None`.
+    fn would_be(&self, license: &LicenseId) -> Option<(LicenseId, Option<u32>)> {
+        let id = self.instead_of(license);
+        match self.member.license(id) {
+            Some(found) => Some((id.clone(), Some(found.term().term.number))),
+            None if self.known.contains_key(license) => None,
+            None => Some((license.clone(), None)),
+        }
+    }
+
+    fn title(&self, command: &Command) -> Option<(TitleId, PartnerId)> {
+        match command {
+            Command::Acquire { title, title_facts, .. } => {
+                Some((title.clone(), title_facts.as_ref()?.partner.clone()))
+            }
+            Command::Renew { license, .. } => {
+                let known = self.known.get(license)?;
+                Some((known.title.clone(), known.partner.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What really happened to licenses.
+    fn learn(&mut self, recorded: &[Event]) {
+        for event in recorded {
+            match &event.body {
+                EventBody::Acquired(acquired) => {
+                    let known = Known {
+                        device: acquired.device.clone(),
+                        title: acquired.title.clone(),
+                        partner: acquired.facts.title.partner.clone(),
+                        term: acquired.term.number,
+                    };
+                    self.known.insert(acquired.license.clone(), known);
+                }
+                EventBody::Renewed(renewed) => {
+                    if let Some(known) = self.known.get_mut(&renewed.license) {
+                        known.term = renewed.term.number;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn terms(events: &[Event]) -> impl Iterator<Item = &Term> {
+    events.iter().filter_map(|event| match &event.body {
+        EventBody::Acquired(Acquired { term, .. }) | EventBody::Renewed(Renewed { term, .. }) => {
+            Some(term)
+        }
+        _ => None,
+    })
+}
+
+fn verdict(answer: &Answer) -> Verdict {
+    match answer {
+        // Without idempotency keys nothing is a repetition.
+        Answer::Accepted { .. } | Answer::KeyReused => Verdict::Accepted,
+        Answer::Refused(refused) => {
+            let reason = |(code, rule)| Reason { code, rule };
+            let found = refused.findings.iter().map(|found| (found.code, found.rule.clone()));
+            Verdict::Refused(found.map(reason).collect())
+        }
+    }
+}
