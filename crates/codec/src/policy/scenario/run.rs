@@ -18,20 +18,7 @@ use super::{Outcome, Row, Scenario, changed};
 
 /// What becomes of the scenario under this policy.
 pub fn run(scenario: &Scenario, policy: &Policy) -> Outcome {
-    let start = scenario.start.unwrap_or(policy.effective_from);
-    let mut world = World {
-        scenario,
-        policy,
-        start,
-        facts: changed(&MemberFacts::default(), &scenario.member, start),
-        member: Member::default(),
-        at: start,
-        licenses: 0,
-        exceptions: 0,
-        sequences: BTreeMap::new(),
-        asked: BTreeMap::new(),
-        copies: BTreeMap::new(),
-    };
+    let mut world = World::new(scenario, policy);
     match world.tell() {
         Err((line, message)) => Outcome::Impossible { line, message },
         Ok(rows) if rows.iter().all(|row| row.same) => Outcome::Passed,
@@ -67,9 +54,34 @@ enum Wish<'a> {
 /// A line, and why what it tells cannot have happened.
 type Trouble = (usize, String);
 
-impl World<'_> {
+impl<'a> World<'a> {
+    fn new(scenario: &'a Scenario, policy: &'a Policy) -> Self {
+        let start = scenario.start.unwrap_or(policy.effective_from);
+        Self {
+            scenario,
+            policy,
+            start,
+            facts: changed(&MemberFacts::default(), &scenario.member, start),
+            member: Member::default(),
+            at: start,
+            licenses: 0,
+            exceptions: 0,
+            sequences: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            copies: BTreeMap::new(),
+        }
+    }
+
     fn tell(&mut self) -> Result<Vec<Row>, Trouble> {
-        let Scenario { line, devices, given, when, .. } = self.scenario;
+        self.live()?;
+        let request = self.asked_for()?;
+        let decision = self.decided(&request);
+        Ok(self.compare(&request, &decision))
+    }
+
+    /// Everything that is given.
+    fn live(&mut self) -> Result<(), Trouble> {
+        let Scenario { line, devices, given, .. } = self.scenario;
         for (device, class) in devices {
             let register = Deed::Register { class: *class, key: None };
             let request = self.request(&[Wish::Device(device, &register)], &[]);
@@ -87,14 +99,17 @@ impl World<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn asked_for(&mut self) -> Result<Request, Trouble> {
+        let when = &self.scenario.when;
         self.pass_time(when)?;
         let asked = wishes(when);
         if asked.is_empty() || when.times != 1 {
             return Err((when.line, format!("`{}` does not ask once", when.text)));
         }
-        let request = self.request(&asked, &when.facts);
-        let decision = self.decided(&request);
-        Ok(self.compare(&request, &decision))
+        Ok(self.request(&asked, &when.facts))
     }
 
     fn pass_time(&mut self, said: &Sentence) -> Result<(), Trouble> {
@@ -334,4 +349,24 @@ fn exception_id(number: u32) -> ExceptionId {
 /// Known to no ledger.
 fn no_license() -> LicenseId {
     license_id(0)
+}
+
+/// The rules that refuse what is asked, whatever was given having been allowed.
+#[cfg(test)]
+pub(crate) fn refused_by(scenario: &Scenario, policy: &Policy) -> Vec<domain::RuleId> {
+    let lenient = Policy {
+        default: domain::policy::Rules::default(),
+        partners: BTreeMap::new(),
+        series: BTreeMap::new(),
+        titles: BTreeMap::new(),
+        ..policy.clone()
+    };
+    let mut world = World::new(scenario, &lenient);
+    world.live().unwrap_or_else(|(line, why)| panic!("line {line}: {why}"));
+    world.policy = policy;
+    let request = world.asked_for().unwrap_or_else(|(line, why)| panic!("line {line}: {why}"));
+    match world.decided(&request).answer {
+        Answer::Refused(refused) => refused.findings.into_iter().filter_map(|it| it.rule).collect(),
+        _ => Vec::new(),
+    }
 }
