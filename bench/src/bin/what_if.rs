@@ -64,12 +64,7 @@ fn main() -> Result<()> {
 }
 
 /// One history, for every member.
-fn record(
-    store: &EmbeddedStore,
-    members: usize,
-    each: u64,
-    policy: &domain::Policy,
-) -> Result<()> {
+fn record(store: &EmbeddedStore, members: usize, each: u64, policy: &domain::Policy) -> Result<()> {
     let bodies: Vec<Vec<u8>> = recorded(each, policy)?.iter().map(codec::encode_event).collect();
     let streams: Vec<_> = (0..members).map(stream).collect();
     // As it comes about: the events of a member are not side by side.

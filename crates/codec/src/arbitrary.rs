@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use domain::member::{
-    Acquired, CapFinding, Cause, CheckInMoved, Code, Command, Contributor, CountedKind,
-    DeviceDecided, EventBody, Finding, Holding, Idempotency, Play, PlayReport, Refused, Remedy,
-    RemedyAction, Renewed, Term,
+    Acquired, Allowance, CapFinding, Cause, CheckInMoved, Code, Command, Contributor, CountedKind,
+    DeviceDecided, EventBody, Finding, Holding, Idempotency, Leaving, Play, PlayReport, Refused,
+    Remedy, RemedyAction, Renewed, Target, Term, Warrant,
 };
 use domain::policy::{Counts, Kinds, ScopeKey};
 use domain::{
@@ -149,6 +149,26 @@ fn term() -> impl Strategy<Value = Term> {
         })
 }
 
+fn target() -> impl Strategy<Value = Target> {
+    prop_oneof![
+        id(domain::LicenseId::new).prop_map(Target::License),
+        id(domain::DeviceId::new).prop_map(Target::Device),
+        Just(Target::Member),
+    ]
+}
+
+fn warrant() -> impl Strategy<Value = Warrant> {
+    ("\\PC{0,20}", "\\PC{0,20}").prop_map(|(actor, reason)| Warrant { actor, reason })
+}
+
+fn allowance() -> impl Strategy<Value = Allowance> {
+    (id(domain::RuleId::new), any::<u32>(), instant()).prop_map(|(rule, amount, until)| Allowance {
+        rule,
+        amount,
+        until,
+    })
+}
+
 pub(crate) fn command() -> impl Strategy<Value = Command> {
     let device = || id(domain::DeviceId::new);
     let license = || id(domain::LicenseId::new);
@@ -196,6 +216,18 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
                 Command::RecordPlays { device, sequences, plays }
             }),
         (license(), any::<u32>()).prop_map(|(license, term)| Command::DrmFailed { license, term }),
+        select(vec![Command::ChangeMember, Command::LapseMembership, Command::ResumeMembership,]),
+        (target(), warrant()).prop_map(|(target, warrant)| Command::Revoke { target, warrant }),
+        id(domain::TitleId::new).prop_map(|title| Command::WithdrawTitle { title }),
+        (id(domain::ExceptionId::new), allowance(), warrant()).prop_map(
+            |(exception, allowance, warrant)| Command::GrantException {
+                exception,
+                allowance,
+                warrant
+            }
+        ),
+        (id(domain::ExceptionId::new), warrant())
+            .prop_map(|(exception, warrant)| Command::EndException { exception, warrant }),
     ]
 }
 
@@ -230,18 +262,17 @@ fn contributor() -> impl Strategy<Value = Contributor> {
 }
 
 fn finding() -> impl Strategy<Value = Finding> {
-    let cap =
-        (
-            counts(),
-            vec(select(ScopeKey::ALL.to_vec()), 0..3),
-            of(id(domain::Tag::new)),
-            any::<(u32, u32)>(),
-            of((instant(), instant())),
-            vec(contributor(), 0..3),
-        )
-            .prop_map(|(counts, per, tag, (limit, used), window, contributors)| {
-                CapFinding { counts, per, tag, limit, used, window, contributors }
-            });
+    let cap = (
+        counts(),
+        vec(select(ScopeKey::ALL.to_vec()), 0..3),
+        of(id(domain::Tag::new)),
+        any::<(u32, u32, u32)>(),
+        of((instant(), instant())),
+        vec(contributor(), 0..3),
+    )
+        .prop_map(|(counts, per, tag, (limit, raised, used), window, contributors)| {
+            CapFinding { counts, per, tag, limit, raised, used, window, contributors }
+        });
     (any::<u16>(), select(Code::ALL.to_vec()), of(id(domain::RuleId::new)), of(cap), of(instant()))
         .prop_map(|(command, code, rule, cap, frees_at)| Finding {
             command,
@@ -301,6 +332,27 @@ fn decided() -> impl Strategy<Value = Box<DeviceDecided>> {
         .prop_map(|(facts, policy, caps)| Box::new(DeviceDecided { facts, policy, caps }))
 }
 
+fn around() -> impl Strategy<Value = EventBody> {
+    let exception = || id(domain::ExceptionId::new);
+    let leaving = (id(domain::DeviceId::new), instant(), any::<bool>())
+        .prop_map(|(device, at, removed)| Leaving { device, at, removed });
+    prop_oneof![
+        (member_facts(), policy(), vec(leaving, 0..3)).prop_map(|(facts, policy, leaving)| {
+            EventBody::MemberChanged { facts, policy, leaving }
+        }),
+        (policy(), of(instant()))
+            .prop_map(|(policy, ends_at)| EventBody::MembershipLapsed { policy, ends_at }),
+        Just(EventBody::MembershipResumed),
+        (target(), warrant()).prop_map(|(target, warrant)| EventBody::Revoked { target, warrant }),
+        id(domain::TitleId::new).prop_map(|title| EventBody::TitleWithdrawn { title }),
+        (exception(), allowance(), warrant()).prop_map(|(exception, allowance, warrant)| {
+            EventBody::ExceptionGranted { exception, allowance, warrant }
+        }),
+        (exception(), warrant())
+            .prop_map(|(exception, warrant)| EventBody::ExceptionEnded { exception, warrant }),
+    ]
+}
+
 fn body() -> impl Strategy<Value = EventBody> {
     let device = || id(domain::DeviceId::new);
     let license = || id(domain::LicenseId::new);
@@ -331,8 +383,9 @@ fn body() -> impl Strategy<Value = EventBody> {
             .prop_map(|(license, facts, policy, term, caps, automatic)| {
                 EventBody::Renewed(Renewed { license, facts, policy, term, caps, automatic })
             }),
-        (license(), of(device()), any::<bool>())
-            .prop_map(|(license, by, returned)| EventBody::Released { license, by, returned }),
+        (license(), of(device()), any::<(bool, bool)>()).prop_map(
+            |(license, by, (returned, waits))| EventBody::Released { license, by, returned, waits }
+        ),
         license().prop_map(|license| EventBody::NeverStarted { license }),
         (device(), vec(moved, 0..3), member_facts(), policy()).prop_map(
             |(device, moved, facts, policy)| EventBody::CheckedIn { device, moved, facts, policy }
@@ -343,6 +396,7 @@ fn body() -> impl Strategy<Value = EventBody> {
         (license(), any::<u32>())
             .prop_map(|(license, term)| EventBody::DrmFailed { license, term }),
         refused().prop_map(|refused| EventBody::Refused(Box::new(refused))),
+        around(),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! What binds an idempotency key to a request.
 
-use domain::member::{Command, Holding, PlayReport};
+use domain::member::{Allowance, Command, Holding, PlayReport, Target};
 use minicbor::Encoder;
 use ring::digest::{SHA256, digest};
 
@@ -29,6 +29,7 @@ pub fn body_digest(commands: &[Command]) -> [u8; 32] {
 type Written = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
 
 /// An array for each command: its number, then what it says.
+#[expect(clippy::too_many_lines, reason = "one match over the commands")]
 fn put(out: &mut Encoder<Vec<u8>>, command: &Command) -> Written {
     match command {
         Command::RegisterDevice { device, class, key, name } => {
@@ -71,6 +72,36 @@ fn put(out: &mut Encoder<Vec<u8>>, command: &Command) -> Written {
         }
         Command::DrmFailed { license, term } => {
             out.array(3)?.u8(7)?.str(license.as_str())?.u32(*term)?;
+        }
+        Command::ChangeMember => {
+            out.array(1)?.u8(8)?;
+        }
+        Command::LapseMembership => {
+            out.array(1)?.u8(9)?;
+        }
+        Command::ResumeMembership => {
+            out.array(1)?.u8(10)?;
+        }
+        Command::Revoke { target, warrant } => {
+            let (kind, id) = match target {
+                Target::License(license) => ("license", license.as_str()),
+                Target::Device(device) => ("device", device.as_str()),
+                Target::Member => ("member", ""),
+            };
+            out.array(5)?.u8(11)?.str(kind)?.str(id)?;
+            out.str(&warrant.actor)?.str(&warrant.reason)?;
+        }
+        Command::WithdrawTitle { title } => {
+            out.array(2)?.u8(12)?.str(title.as_str())?;
+        }
+        Command::GrantException { exception: _, allowance, warrant } => {
+            let Allowance { rule, amount, until } = allowance;
+            out.array(6)?.u8(13)?.str(rule.as_str())?.u32(*amount)?.i64(until.as_millis())?;
+            out.str(&warrant.actor)?.str(&warrant.reason)?;
+        }
+        Command::EndException { exception, warrant } => {
+            out.array(4)?.u8(14)?.str(exception.as_str())?;
+            out.str(&warrant.actor)?.str(&warrant.reason)?;
         }
     }
     Ok(())

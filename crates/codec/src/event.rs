@@ -41,6 +41,13 @@ pub enum Kind {
     PlaysRecorded,
     DrmFailed,
     Refused,
+    MemberChanged,
+    MembershipLapsed,
+    MembershipResumed,
+    Revoked,
+    TitleWithdrawn,
+    ExceptionGranted,
+    ExceptionEnded,
 }
 
 /// Why bytes are not an event. Nothing here can be skipped: the stream stops.
@@ -69,7 +76,7 @@ pub enum DecodeError {
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::DeviceRegistered,
         Self::DeviceRemoved,
         Self::Acquired,
@@ -81,6 +88,13 @@ impl Kind {
         Self::PlaysRecorded,
         Self::DrmFailed,
         Self::Refused,
+        Self::MemberChanged,
+        Self::MembershipLapsed,
+        Self::MembershipResumed,
+        Self::Revoked,
+        Self::TitleWithdrawn,
+        Self::ExceptionGranted,
+        Self::ExceptionEnded,
     ];
 
     pub const fn of(event: &Event) -> Self {
@@ -96,6 +110,13 @@ impl Kind {
             EventBody::PlaysRecorded { .. } => Self::PlaysRecorded,
             EventBody::DrmFailed { .. } => Self::DrmFailed,
             EventBody::Refused(_) => Self::Refused,
+            EventBody::MemberChanged { .. } => Self::MemberChanged,
+            EventBody::MembershipLapsed { .. } => Self::MembershipLapsed,
+            EventBody::MembershipResumed => Self::MembershipResumed,
+            EventBody::Revoked { .. } => Self::Revoked,
+            EventBody::TitleWithdrawn { .. } => Self::TitleWithdrawn,
+            EventBody::ExceptionGranted { .. } => Self::ExceptionGranted,
+            EventBody::ExceptionEnded { .. } => Self::ExceptionEnded,
         }
     }
 
@@ -112,6 +133,13 @@ impl Kind {
             Self::PlaysRecorded => 9,
             Self::DrmFailed => 10,
             Self::Refused => 11,
+            Self::MemberChanged => 12,
+            Self::MembershipLapsed => 13,
+            Self::MembershipResumed => 14,
+            Self::Revoked => 15,
+            Self::TitleWithdrawn => 16,
+            Self::ExceptionGranted => 17,
+            Self::ExceptionEnded => 18,
         }
     }
 
@@ -128,6 +156,13 @@ impl Kind {
             Self::PlaysRecorded => "plays_recorded",
             Self::DrmFailed => "drm_failed",
             Self::Refused => "refused",
+            Self::MemberChanged => "member_changed",
+            Self::MembershipLapsed => "membership_lapsed",
+            Self::MembershipResumed => "membership_resumed",
+            Self::Revoked => "revoked",
+            Self::TitleWithdrawn => "title_withdrawn",
+            Self::ExceptionGranted => "exception_granted",
+            Self::ExceptionEnded => "exception_ended",
         }
     }
 
@@ -160,8 +195,8 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
                 out.encode(v1::Reissued::of(license, *term, facts, policy, at))
             }
             EventBody::Renewed(renewed) => out.encode(v1::Renewed::of(renewed, at)),
-            EventBody::Released { license, by, returned } => {
-                out.encode(v1::Released::of(license, by.as_ref(), *returned))
+            EventBody::Released { license, by, returned, waits } => {
+                out.encode(v1::Released::of(license, by.as_ref(), *returned, *waits))
             }
             EventBody::NeverStarted { license } => out.encode(v1::NeverStarted::of(license)),
             EventBody::CheckedIn { device, moved, facts, policy } => {
@@ -172,6 +207,21 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
             }
             EventBody::DrmFailed { license, term } => out.encode(v1::DrmFailed::of(license, *term)),
             EventBody::Refused(refused) => out.encode(v1::Refused::of(refused, at)),
+            EventBody::MemberChanged { facts, policy, leaving } => {
+                out.encode(v1::MemberChanged::of(facts, policy, leaving, at))
+            }
+            EventBody::MembershipLapsed { policy, ends_at } => {
+                out.encode(v1::MembershipLapsed::of(policy, *ends_at, at))
+            }
+            EventBody::MembershipResumed => out.encode(v1::MembershipResumed {}),
+            EventBody::Revoked { target, warrant } => out.encode(v1::Revoked::of(target, warrant)),
+            EventBody::TitleWithdrawn { title } => out.encode(v1::TitleWithdrawn::of(title)),
+            EventBody::ExceptionGranted { exception, allowance, warrant } => {
+                out.encode(v1::ExceptionGranted::of(exception, allowance, warrant, at))
+            }
+            EventBody::ExceptionEnded { exception, warrant } => {
+                out.encode(v1::ExceptionEnded::of(exception, warrant))
+            }
         }
         .map(drop)
     };
@@ -235,6 +285,16 @@ fn decode_body(
             let refused = item::<v1::Refused<'_>>(input)?.into_domain(at)?;
             Ok(EventBody::Refused(Box::new(refused)))
         }
+        (Kind::MemberChanged, 1) => item::<v1::MemberChanged<'_>>(input)?.into_domain(at),
+        (Kind::MembershipLapsed, 1) => item::<v1::MembershipLapsed<'_>>(input)?.into_domain(at),
+        (Kind::MembershipResumed, 1) => {
+            let v1::MembershipResumed {} = item(input)?;
+            Ok(EventBody::MembershipResumed)
+        }
+        (Kind::Revoked, 1) => item::<v1::Revoked<'_>>(input)?.into_domain(),
+        (Kind::TitleWithdrawn, 1) => item::<v1::TitleWithdrawn<'_>>(input)?.into_domain(),
+        (Kind::ExceptionGranted, 1) => item::<v1::ExceptionGranted<'_>>(input)?.into_domain(at),
+        (Kind::ExceptionEnded, 1) => item::<v1::ExceptionEnded<'_>>(input)?.into_domain(),
         (kind, version) => Err(DecodeError::Version { kind: kind.name(), version }),
     }
 }

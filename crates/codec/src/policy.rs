@@ -31,7 +31,7 @@ pub const ERRORS_MAX: usize = 50;
 
 /// What the rules mean. Raised with every change to how the domain counts or judges: the same
 /// files are another policy then.
-const EVALUATION_SEMANTICS: u32 = 4;
+const EVALUATION_SEMANTICS: u32 = 5;
 
 /// A checked policy and the text it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use domain::member::term::RunningTerm;
 use domain::member::{
-    self, Closed, ClosedWhy, Counted, CountedKind, DeviceCounted, Effect as DomainEffect, Tallied,
-    TalliedTitle,
+    self, Closed, ClosedWhy, Counted, CountedKind, Cuts, DeviceCounted, Effect as DomainEffect,
+    Notice, Tallied, TalliedTitle,
 };
 use domain::{
-    DeviceId, IdempotencyKey, LicenseId, Member, PartnerId, ProfileId, SeriesId, Tag, TitleId,
+    DeviceId, ExceptionId, IdempotencyKey, LicenseId, Member, PartnerId, ProfileId, SeriesId, Tag,
+    TitleId,
 };
 use minicbor::{CborLen, Decode, Encode};
 
@@ -21,7 +22,7 @@ use crate::event::{DecodeError, never};
 use crate::v1::{self, At, Class, Key, list, optional, words};
 
 /// Raised with every change to what `evolve` makes of an event, or to the shapes in this file.
-const REDUCER_VERSION: u64 = 3;
+const REDUCER_VERSION: u64 = 4;
 
 /// Names what folded a member: the reducer, and how far back it remembers. A snapshot under
 /// another fingerprint is not read.
@@ -70,6 +71,12 @@ struct Stored<'b> {
     vacancies: u32,
     #[b(11)]
     first_plays: Vec<(&'b str, i64)>,
+    #[n(12)]
+    lapsed_at: Option<i64>,
+    #[n(13)]
+    revoked_at: Option<i64>,
+    #[b(14)]
+    exceptions: Vec<Exception<'b>>,
     #[b(9)]
     remembered: Vec<Remembered<'b>>,
     #[b(10)]
@@ -94,6 +101,11 @@ struct Device<'b> {
     last_seen_at: i64,
     #[n(7)]
     reported: Vec<(u64, u64)>,
+    #[n(8)]
+    revoked: bool,
+    /// When its licenses end, and whether it is then registered no longer.
+    #[n(9)]
+    notice: Option<(i64, bool)>,
 }
 
 #[derive(Encode, Decode)]
@@ -110,10 +122,14 @@ struct License<'b> {
     acquired_at: i64,
     #[n(5)]
     terms: Vec<Running>,
+    /// When, why, and whether it goes on counting.
     #[n(6)]
-    closed: Option<(i64, Why)>,
+    closed: Option<(i64, Why, bool)>,
     #[n(7)]
     deliveries: u32,
+    /// By notice, by lapse.
+    #[n(8)]
+    cuts: (Option<i64>, Option<i64>),
 }
 
 #[derive(Encode, Decode)]
@@ -126,6 +142,8 @@ struct Running {
     check_in_by: Option<i64>,
     #[n(3)]
     automatic: bool,
+    #[n(4)]
+    cut_at: Option<i64>,
 }
 
 #[derive(Encode, Decode)]
@@ -140,6 +158,18 @@ struct Entry<'b> {
     device: &'b str,
     #[n(4)]
     facts: u32,
+}
+
+#[derive(Encode, Decode)]
+struct Exception<'b> {
+    #[b(0)]
+    id: &'b str,
+    #[b(1)]
+    allowance: v1::Allowance<'b>,
+    #[b(2)]
+    warrant: v1::Warrant<'b>,
+    #[n(3)]
+    granted_at: i64,
 }
 
 #[derive(Encode, Decode)]
@@ -225,10 +255,19 @@ enum Effect<'b> {
     },
     #[n(6)]
     DrmFailureRecorded,
+    #[n(7)]
+    Closed {
+        #[b(0)]
+        closed: Vec<&'b str>,
+    },
+    #[n(8)]
+    Done,
 }
 
 words! {
-    Why = ClosedWhy { 0 Released 1 NeverStarted 2 Replaced 3 DeviceRemoved }
+    Why = ClosedWhy {
+        0 Released 1 NeverStarted 2 Replaced 3 DeviceRemoved 4 Revoked 5 Withdrawn
+    }
     Held = member::Held { 0 Acquired 1 Reissued 2 Renewed }
 }
 
@@ -248,6 +287,9 @@ pub fn encode_snapshot(member: &Member) -> Vec<u8> {
         licenses,
         past,
         history,
+        lapsed_at,
+        revoked_at,
+        exceptions,
         first_plays,
         vacancies,
         remembered,
@@ -270,6 +312,9 @@ pub fn encode_snapshot(member: &Member) -> Vec<u8> {
         devices_counted: history.devices().iter().map(|one| DeviceEntry::of(one, at)).collect(),
         tallies: history.tallies().iter().map(Tally::of).collect(),
         vacancies: *vacancies,
+        lapsed_at: lapsed_at.map(|lapsed_at| at.to(lapsed_at)),
+        revoked_at: revoked_at.map(|revoked_at| at.to(revoked_at)),
+        exceptions: exceptions.iter().map(|one| Exception::of(one, at)).collect(),
         first_plays: first_plays.iter().map(|(title, on)| (title.as_str(), at.to(*on))).collect(),
         remembered: remembered.iter().map(|(key, one)| Remembered::of(key, one, at)).collect(),
         refusals: refusals
@@ -301,6 +346,9 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Member, DecodeError> {
         tallies,
         vacancies,
         first_plays,
+        lapsed_at,
+        revoked_at,
+        exceptions,
         remembered,
         refusals,
     } = minicbor::decode(bytes)?;
@@ -324,6 +372,9 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Member, DecodeError> {
         licenses: list(licenses, |license| license.into_domain(at, &facts))?,
         past: list(past, |license| license.into_domain(at, &facts))?,
         history,
+        lapsed_at: optional(lapsed_at, |lapsed_at| at.instant(lapsed_at))?,
+        revoked_at: optional(revoked_at, |revoked_at| at.instant(revoked_at))?,
+        exceptions: list(exceptions, |one| one.into_domain(at))?,
         first_plays: list(first_plays, |(title, on)| Ok((TitleId::new(title)?, at.instant(on)?)))?,
         vacancies,
         remembered: list(remembered, |one| one.into_domain(at))?,
@@ -358,8 +409,17 @@ impl FactsRead {
 
 impl<'b> Device<'b> {
     fn of(id: &'b DeviceId, device: &'b member::Device, at: At) -> Self {
-        let member::Device { class, key, name, registered_at, removed_at, last_seen_at, reported } =
-            device;
+        let member::Device {
+            class,
+            key,
+            name,
+            registered_at,
+            removed_at,
+            last_seen_at,
+            reported,
+            revoked,
+            notice,
+        } = device;
         Self {
             id: id.as_str(),
             class: (*class).into(),
@@ -369,11 +429,24 @@ impl<'b> Device<'b> {
             removed_at: removed_at.map(|removed_at| at.to(removed_at)),
             last_seen_at: at.to(*last_seen_at),
             reported: reported.stretches().to_vec(),
+            revoked: *revoked,
+            notice: notice.map(|Notice { ends_at, removes }| (at.to(ends_at), removes)),
         }
     }
 
     fn into_domain(self, at: At) -> Result<(DeviceId, member::Device), DecodeError> {
-        let Self { id, class, key, name, registered_at, removed_at, last_seen_at, reported } = self;
+        let Self {
+            id,
+            class,
+            key,
+            name,
+            registered_at,
+            removed_at,
+            last_seen_at,
+            reported,
+            revoked,
+            notice,
+        } = self;
         let device = member::Device {
             class: class.into(),
             key: key.into_domain()?,
@@ -382,6 +455,10 @@ impl<'b> Device<'b> {
             removed_at: optional(removed_at, |removed_at| at.instant(removed_at))?,
             last_seen_at: at.instant(last_seen_at)?,
             reported: reported.into_iter().collect(),
+            revoked,
+            notice: optional(notice, |(ends_at, removes)| {
+                Ok(Notice { ends_at: at.instant(ends_at)?, removes })
+            })?,
         };
         Ok((DeviceId::new(id)?, device))
     }
@@ -394,7 +471,7 @@ impl<'b> License<'b> {
         at: At,
         facts_written: &mut FactsWritten<'b>,
     ) -> Self {
-        let member::License { device, title, facts, acquired_at, terms, closed, deliveries } =
+        let member::License { device, title, facts, acquired_at, terms, closed, cuts, deliveries } =
             license;
         Self {
             id: id.as_str(),
@@ -403,8 +480,10 @@ impl<'b> License<'b> {
             facts: facts_written.position(facts),
             acquired_at: at.to(*acquired_at),
             terms: terms.iter().map(|running| Running::of(running, at)).collect(),
-            closed: closed.map(|Closed { at: closed_at, why }| (at.to(closed_at), why.into())),
+            closed: closed
+                .map(|Closed { at: closed_at, why, waits }| (at.to(closed_at), why.into(), waits)),
             deliveries: *deliveries,
+            cuts: (cuts.notice.map(|cut| at.to(cut)), cuts.lapse.map(|cut| at.to(cut))),
         }
     }
 
@@ -413,7 +492,8 @@ impl<'b> License<'b> {
         at: At,
         facts_read: &FactsRead,
     ) -> Result<(LicenseId, member::License), DecodeError> {
-        let Self { id, device, title, facts, acquired_at, terms, closed, deliveries } = self;
+        let Self { id, device, title, facts, acquired_at, terms, closed, deliveries, cuts } = self;
+        let cut = |cut| optional(cut, |cut| at.instant(cut));
         if terms.is_empty() {
             return Err(DecodeError::Invalid { what: "a license without a term" });
         }
@@ -423,9 +503,10 @@ impl<'b> License<'b> {
             facts: facts_read.at(facts)?,
             acquired_at: at.instant(acquired_at)?,
             terms: list(terms, |running| running.into_domain(at))?,
-            closed: optional(closed, |(closed_at, why)| {
-                Ok(Closed { at: at.instant(closed_at)?, why: why.into() })
+            closed: optional(closed, |(closed_at, why, waits)| {
+                Ok(Closed { at: at.instant(closed_at)?, why: why.into(), waits })
             })?,
+            cuts: Cuts { notice: cut(cuts.0)?, lapse: cut(cuts.1)? },
             deliveries,
         };
         Ok((LicenseId::new(id)?, license))
@@ -434,22 +515,24 @@ impl<'b> License<'b> {
 
 impl Running {
     fn of(running: &RunningTerm, at: At) -> Self {
-        let RunningTerm { term, first_play, check_in_by, automatic } = running;
+        let RunningTerm { term, first_play, check_in_by, automatic, cut_at } = running;
         Self {
             term: v1::Term::of(term, at),
             first_play: first_play.map(|first_play| at.to(first_play)),
             check_in_by: check_in_by.map(|check_in_by| at.to(check_in_by)),
             automatic: *automatic,
+            cut_at: cut_at.map(|cut_at| at.to(cut_at)),
         }
     }
 
     fn into_domain(self, at: At) -> Result<RunningTerm, DecodeError> {
-        let Self { term, first_play, check_in_by, automatic } = self;
+        let Self { term, first_play, check_in_by, automatic, cut_at } = self;
         Ok(RunningTerm {
             term: term.into_domain(at)?,
             first_play: optional(first_play, |first_play| at.instant(first_play))?,
             check_in_by: optional(check_in_by, |check_in_by| at.instant(check_in_by))?,
             automatic,
+            cut_at: optional(cut_at, |cut_at| at.instant(cut_at))?,
         })
     }
 }
@@ -475,6 +558,28 @@ impl<'b> Entry<'b> {
             device: DeviceId::new(device)?,
             facts: facts_read.at(facts)?,
         })
+    }
+}
+
+impl<'b> Exception<'b> {
+    fn of((id, exception): (&'b ExceptionId, &'b member::Exception), at: At) -> Self {
+        let member::Exception { allowance, warrant, granted_at } = exception;
+        Self {
+            id: id.as_str(),
+            allowance: v1::Allowance::of(allowance, at),
+            warrant: v1::Warrant::of(warrant),
+            granted_at: at.to(*granted_at),
+        }
+    }
+
+    fn into_domain(self, at: At) -> Result<(ExceptionId, member::Exception), DecodeError> {
+        let Self { id, allowance, warrant, granted_at } = self;
+        let exception = member::Exception {
+            allowance: allowance.into_domain(at)?,
+            warrant: warrant.into_domain(),
+            granted_at: at.instant(granted_at)?,
+        };
+        Ok((ExceptionId::new(id)?, exception))
     }
 }
 
@@ -579,6 +684,10 @@ impl<'b> From<&'b DomainEffect> for Effect<'b> {
             DomainEffect::CheckedIn => Self::CheckedIn,
             DomainEffect::PlaysRecorded { counted } => Self::PlaysRecorded { counted: *counted },
             DomainEffect::DrmFailureRecorded => Self::DrmFailureRecorded,
+            DomainEffect::Closed { closed } => {
+                Self::Closed { closed: closed.iter().map(LicenseId::as_str).collect() }
+            }
+            DomainEffect::Done => Self::Done,
         }
     }
 }
@@ -597,6 +706,10 @@ impl Effect<'_> {
             Self::CheckedIn => DomainEffect::CheckedIn,
             Self::PlaysRecorded { counted } => DomainEffect::PlaysRecorded { counted },
             Self::DrmFailureRecorded => DomainEffect::DrmFailureRecorded,
+            Self::Closed { closed } => DomainEffect::Closed {
+                closed: list(closed, |license| Ok(LicenseId::new(license)?))?,
+            },
+            Self::Done => DomainEffect::Done,
         })
     }
 }

@@ -4,11 +4,16 @@
 //! the event that holds them, because most are near it and small numbers are short. What says
 //! nothing (an absent fact, an empty list, a length of none) is left out.
 
+mod around;
 mod bodies;
 mod facts;
 mod refused;
 mod scalar;
 
+pub(crate) use around::{
+    Allowance, ExceptionEnded, ExceptionGranted, MemberChanged, MembershipLapsed,
+    MembershipResumed, Revoked, TitleWithdrawn, Warrant,
+};
 pub(crate) use bodies::{
     Acquired, CheckedIn, DeviceRegistered, DeviceRemoved, DrmFailed, Head, NeverStarted,
     PlaysRecorded, Reissued, Released, Renewed,

@@ -126,6 +126,8 @@ ids! {
     SecurityLevel
     /// Names a cap or a gate of the policy.
     RuleId
+    /// An allowance that support gives one member.
+    ExceptionId
     /// The hash of a policy's content, time-zone data and evaluation semantics.
     PolicyVersion
     /// Thumbprint (RFC 7638, base64url) of a device's public key.

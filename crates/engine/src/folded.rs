@@ -91,8 +91,11 @@ impl Folded {
             remembered,
             refusals,
             first_plays,
+            exceptions,
             last_at: _,
             vacancies: _,
+            lapsed_at: _,
+            revoked_at: _,
         } = &*self.member;
         let counted = CountedKind::OF_TITLES.into_iter().map(|kind| history.entries(kind).len());
         let counted = counted.sum::<usize>() + history.devices().len() + history.tallies().len();
@@ -101,6 +104,7 @@ impl Folded {
             + 768 * (licenses.len() + past.len())
             + 512 * counted
             + 64 * first_plays.len()
+            + 256 * exceptions.len()
             + 256 * remembered.len()
             + 2_048 * refusals.len();
         bytes as u64

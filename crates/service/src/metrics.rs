@@ -224,6 +224,13 @@ fn name(outcome: &Outcome) -> &'static str {
         Outcome::CheckedIn(_) => "checked_in",
         Outcome::PlaysRecorded { .. } => "plays_recorded",
         Outcome::DrmFailureRecorded { .. } => "drm_failure_recorded",
+        Outcome::MemberChanged { .. } => "member_changed",
+        Outcome::MembershipLapsed { .. } => "membership_lapsed",
+        Outcome::MembershipResumed { .. } => "membership_resumed",
+        Outcome::Revoked { .. } => "revoked",
+        Outcome::TitleWithdrawn { .. } => "title_withdrawn",
+        Outcome::ExceptionGranted { .. } => "exception_granted",
+        Outcome::ExceptionEnded { .. } => "exception_ended",
     }
 }
 

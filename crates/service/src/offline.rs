@@ -215,7 +215,7 @@ pub(crate) fn lease(
         check_in_by: running.check_in_by.map(instant),
         grace_ms: term.grace.as_millis(),
         running_play_ms: term.running_play.as_millis(),
-        hard_end: term.hard_end.map(instant),
+        hard_end: running.hard_end().map(instant),
         ends_at: unless_never(running.ends_at()),
         may_play_until: unless_never(running.may_play_until()),
         renew_from: renewable.then(|| instant(running.renew_from())),
@@ -226,7 +226,7 @@ pub(crate) fn lease(
             start_by: app(term.start_by.is_some()),
             finish_within: app(term.finish_within.is_some()),
             check_in_by: app(running.check_in_by.is_some()),
-            hard_end: app(term.hard_end.is_some()),
+            hard_end: app(running.hard_end().is_some()),
         },
     };
     state.signing.lease.sign(&claims).map_err(|error| Problem::internal(error.to_string()))

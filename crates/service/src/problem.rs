@@ -302,6 +302,13 @@ fn refused(code: Code) -> (StatusCode, &'static str, &'static str) {
     let (status, title) = match code {
         Code::DeviceUnknown => (StatusCode::FORBIDDEN, "the device is not registered"),
         Code::DeviceRemoved => (StatusCode::FORBIDDEN, "the device was removed"),
+        Code::MemberRevoked => (StatusCode::FORBIDDEN, "the member was revoked"),
+        Code::MembershipLapsed => (StatusCode::FORBIDDEN, "the membership has lapsed"),
+        Code::DeviceRevoked => (StatusCode::FORBIDDEN, "the device was revoked"),
+        Code::DeviceLeaving => (StatusCode::FORBIDDEN, "the device has notice"),
+        Code::RuleUnknown => (StatusCode::NOT_FOUND, "the policy has no such rule"),
+        Code::ExceptionOver => (StatusCode::CONFLICT, "the exception would be over at once"),
+        Code::ExceptionUnknown => (StatusCode::NOT_FOUND, "the member has no such exception"),
         Code::DeviceKeyMismatch => (StatusCode::CONFLICT, "the device id belongs to another key"),
         Code::LicenseUnknown => (StatusCode::NOT_FOUND, "the member has no such license"),
         Code::LicenseClosed => (StatusCode::GONE, "the license was closed"),

@@ -39,6 +39,15 @@ pub(crate) fn finding(finding: &Finding, command: Option<&Command>, names: Names
         Code::DeviceRemoved => {
             "This device was removed from the account. Register it again to use it."
         }
+        Code::MemberRevoked => "This account may not download.",
+        Code::MembershipLapsed => "Your membership has ended. Resume it to download.",
+        Code::DeviceRevoked => "This device may not be used any more.",
+        Code::DeviceLeaving => {
+            "Your plan has fewer devices now, and this one leaves. Downloads on it end soon."
+        }
+        Code::RuleUnknown => "The policy has no such rule.",
+        Code::ExceptionOver => "The exception would be over at once.",
+        Code::ExceptionUnknown => "There is no such exception.",
         Code::DeviceKeyMismatch => "Another device is registered under this id.",
         Code::LicenseUnknown => "This download is not known.",
         Code::LicenseClosed => "This download was given back.",
@@ -193,6 +202,8 @@ pub(crate) fn status(license: &License, at: Timestamp) -> &'static str {
         Some(ClosedWhy::Released) => "This download was given back.",
         Some(ClosedWhy::NeverStarted) => "This download was never started in time.",
         Some(ClosedWhy::Replaced) => "This title was downloaded anew.",
+        Some(ClosedWhy::Revoked) => "This download was taken back.",
+        Some(ClosedWhy::Withdrawn) => "This title is no longer offered.",
         Some(ClosedWhy::DeviceRemoved) => "The device was removed from the account.",
         None if license.held(at) && license.term().first_play.is_some() => "Ready to play on.",
         None if license.held(at) => "Ready to play.",

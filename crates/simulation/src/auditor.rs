@@ -332,6 +332,15 @@ impl Auditor {
                 copy.deliveries = copy.deliveries.saturating_sub(1);
             }
             EventBody::Refused(refused) => ledger.refused(at, &rules, refused)?,
+            EventBody::MemberChanged { .. }
+            | EventBody::MembershipLapsed { .. }
+            | EventBody::MembershipResumed
+            | EventBody::Revoked { .. }
+            | EventBody::TitleWithdrawn { .. }
+            | EventBody::ExceptionGranted { .. }
+            | EventBody::ExceptionEnded { .. } => {
+                return Err("this world asks for nothing around its members".to_owned());
+            }
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use codec::decode_event;
 use codec::policy::{Loaded, parse};
+use domain::member::what_if::{Question, what_if};
 use domain::member::{Answer, EventBody};
 use domain::{Event, Member, MemberId, Request, Timestamp, decide, evolve};
 use engine::{Decided, Engine, EngineError, Options, Policies};
@@ -172,7 +173,9 @@ impl World {
                 .iter()
                 .map(|one| one.body.as_deref().unwrap_or_default().to_vec())
                 .collect();
-            self.auditor.read_back(id.as_str(), &decoded(&bodies)?)?;
+            let events = decoded(&bodies)?;
+            self.auditor.read_back(id.as_str(), &events)?;
+            self.ask_again(&id, &events)?;
             for node in 0..self.nodes.len() {
                 self.start_looking(node, account);
             }
@@ -180,6 +183,21 @@ impl World {
         self.settle()?;
         self.report.trace = self.trace.finish();
         Ok(self.report)
+    }
+
+    /// An unchanged policy would have answered everything as it was answered.
+    fn ask_again(&self, member: &MemberId, events: &[Event]) -> Verdict {
+        let [Loaded { policy, .. }] = self.policies.as_slice() else { return Ok(()) };
+        let question = Question { draft: policy, since: Timestamp::MIN, until: Timestamp::MAX };
+        let mut different = None;
+        what_if(events, &question, |compared| {
+            if compared.was != compared.would_be || compared.other_terms {
+                different.get_or_insert(compared);
+            }
+        });
+        different.map_or(Ok(()), |compared| {
+            Err(format!("{member}: asked again, it would be answered differently: {compared:?}"))
+        })
     }
 
     fn note(&mut self, what: &impl std::fmt::Debug) {

@@ -500,6 +500,11 @@ export interface components {
             readonly limit: number;
             /** @description What splits the count, beside the member. */
             readonly per: readonly string[];
+            /**
+             * Format: int32
+             * @description How much of the limit is by exceptions.
+             */
+            readonly raised: number;
             readonly tag?: components["schemas"]["Id"] | null;
             /**
              * Format: int32
@@ -517,6 +522,11 @@ export interface components {
             /** @description What is left, in plain words, for the member: `1 more download before 3 March.` */
             readonly message: string;
             readonly per: readonly string[];
+            /**
+             * Format: int32
+             * @description How much of the limit is by exceptions.
+             */
+            readonly raised: number;
             /** Format: int32 */
             readonly remaining: number;
             readonly rule: components["schemas"]["Id"];
@@ -767,6 +777,8 @@ export interface components {
             readonly returned: boolean;
             /** @enum {string} */
             readonly type: "released";
+            /** @description It counts until its own device confirms, or can no longer play. */
+            readonly waits: boolean;
         } | {
             readonly license: components["schemas"]["Id"];
             /** @enum {string} */
@@ -800,6 +812,48 @@ export interface components {
             readonly refusal: components["schemas"]["Refusal"];
             /** @enum {string} */
             readonly type: "refused";
+        } | {
+            readonly facts: components["schemas"]["MemberFacts"];
+            /** @description The devices that have notice. */
+            readonly leaving: readonly components["schemas"]["Leaving"][];
+            readonly policy: components["schemas"]["Id"];
+            /** @enum {string} */
+            readonly type: "member_changed";
+        } | {
+            readonly ends_at?: components["schemas"]["Instant"] | null;
+            readonly policy: components["schemas"]["Id"];
+            /** @enum {string} */
+            readonly type: "membership_lapsed";
+        } | {
+            /** @enum {string} */
+            readonly type: "membership_resumed";
+        } | {
+            readonly actor: string;
+            readonly device?: components["schemas"]["Id"] | null;
+            readonly license?: components["schemas"]["Id"] | null;
+            readonly reason: string;
+            /** @enum {string} */
+            readonly type: "revoked";
+        } | {
+            readonly title: components["schemas"]["Id"];
+            /** @enum {string} */
+            readonly type: "title_withdrawn";
+        } | {
+            readonly actor: string;
+            /** Format: int32 */
+            readonly amount: number;
+            readonly exception: string;
+            readonly reason: string;
+            readonly rule: components["schemas"]["Id"];
+            /** @enum {string} */
+            readonly type: "exception_granted";
+            readonly until: components["schemas"]["Instant"];
+        } | {
+            readonly actor: string;
+            readonly exception: string;
+            readonly reason: string;
+            /** @enum {string} */
+            readonly type: "exception_ended";
         };
         /** @description Everything that a policy could ask about, as it was when this was decided. */
         readonly Facts: components["schemas"]["MemberFacts"] & {
@@ -888,6 +942,13 @@ export interface components {
             /** @description Compact JWS. */
             readonly lease: string;
             readonly license: components["schemas"]["Id"];
+        };
+        /** @description A device that a changed membership has no room for. */
+        readonly Leaving: {
+            readonly at: components["schemas"]["Instant"];
+            readonly device: components["schemas"]["Id"];
+            /** @description Nor is it registered any longer. */
+            readonly removed: boolean;
         };
         /** @description A license and its clocks. The names of the states are those of the Readium status document. */
         readonly License: {

@@ -40,7 +40,8 @@ fn a_draft_is_tried_on_what_was_recorded() {
     let told = replay(&world, &[]);
     let text = String::from_utf8(told.stdout).unwrap();
     assert!(text.contains("2 members, 6 events; 6 requests asked again"), "{text}");
-    let summary = "2 requests of 1 members for 2 titles of 1 partners: accepted, and would be refused";
+    let summary =
+        "2 requests of 1 members for 2 titles of 1 partners: accepted, and would be refused";
     assert!(text.contains(summary), "{text}");
     assert!(text.contains("cap_reached `one-at-a-time`"), "{text}");
     assert!(text.contains("`ana` asked to acquire `title-1`: accepted then"), "{text}");

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use domain::member::{
-    Acquired, CapFinding, Cause, CheckInMoved, Code, Command, Contributor, CountedKind,
-    DeviceDecided, Finding, Holding, Idempotency, Play, PlayReport, Refused, Remedy, RemedyAction,
-    Renewed, Term,
+    Acquired, Allowance, CapFinding, Cause, CheckInMoved, Code, Command, Contributor, CountedKind,
+    DeviceDecided, Finding, Holding, Idempotency, Leaving, Play, PlayReport, Refused, Remedy,
+    RemedyAction, Renewed, Target, Term, Warrant,
 };
 use domain::policy::{Counts, Kinds, ScopeKey};
 use domain::{
@@ -314,6 +314,7 @@ fn refused_by_devices() -> Refused {
             per: vec![ScopeKey::Tag],
             tag: Some("new".parse().unwrap()),
             limit: 2,
+            raised: 0,
             used: 2,
             window: None,
             contributors: vec![Contributor { license: None, title: None, ..contributor() }],
@@ -365,6 +366,66 @@ fn refused_at_gates() -> Refused {
     }
 }
 
+fn warrant() -> Warrant {
+    Warrant { actor: "support/kim".to_owned(), reason: "ticket 4711: lost its phone".to_owned() }
+}
+
+fn allowance() -> Allowance {
+    let rule = "downloads-per-title-and-year".parse().unwrap();
+    Allowance { rule, amount: 2, until: at("2026-04-01T00:00:00Z") }
+}
+
+fn revoked(target: Target) -> EventBody {
+    EventBody::Revoked { target, warrant: warrant() }
+}
+
+/// What is asked around a member, and what else stands in the way of a command.
+fn refused_around() -> Refused {
+    let exception = || "exc-1".parse().unwrap();
+    let reasons = [
+        Code::MemberRevoked,
+        Code::MembershipLapsed,
+        Code::DeviceRevoked,
+        Code::DeviceLeaving,
+        Code::RuleUnknown,
+        Code::ExceptionOver,
+        Code::ExceptionUnknown,
+    ];
+    let finding = |code| Finding { command: 0, code, rule: None, cap: None, frees_at: None };
+    let mut findings: Vec<Finding> = reasons.into_iter().map(finding).collect();
+    findings.push(Finding {
+        cap: Some(CapFinding {
+            counts: Counts::ActiveLicenses,
+            per: vec![],
+            tag: None,
+            limit: 3,
+            raised: 1,
+            used: 3,
+            window: None,
+            contributors: vec![],
+        }),
+        ..finding(Code::CapReached)
+    });
+    Refused {
+        commands: vec![
+            Command::ChangeMember,
+            Command::LapseMembership,
+            Command::ResumeMembership,
+            Command::Revoke { target: Target::Member, warrant: warrant() },
+            Command::WithdrawTitle { title: title("10.5240/7791-8534") },
+            Command::GrantException {
+                exception: exception(),
+                allowance: allowance(),
+                warrant: warrant(),
+            },
+            Command::EndException { exception: exception(), warrant: warrant() },
+        ],
+        findings,
+        remedies: vec![],
+        ..refused_by_devices()
+    }
+}
+
 fn refused_for_every_reason() -> Refused {
     let finding = |code| Finding { command: 2, code, rule: None, cap: None, frees_at: None };
     // Those that were there from the beginning.
@@ -390,6 +451,7 @@ fn refused_for_every_reason() -> Refused {
             per: vec![per],
             tag: None,
             limit: 2,
+            raised: 0,
             used: 2,
             window: Some((at("2025-03-01T12:00:00.001Z"), at("2026-03-01T12:00:00.001Z"))),
             contributors: vec![contributor, in_list],
@@ -508,8 +570,53 @@ fn samples() -> Vec<(&'static str, Event)> {
             license: license("lic-1"),
             by: Some(device("phone-1")),
             returned: true,
+            waits: false,
         }),
-        bare(EventBody::Released { license: license("lic-1"), by: None, returned: false }),
+        bare(EventBody::Released {
+            license: license("lic-1"),
+            by: None,
+            returned: false,
+            waits: false,
+        }),
+        case(
+            "waits",
+            EventBody::Released {
+                license: license("lic-1"),
+                by: Some(device("tablet-2")),
+                returned: false,
+                waits: true,
+            },
+        ),
+        case("around", EventBody::Refused(Box::new(refused_around()))),
+        bare(EventBody::MemberChanged {
+            facts: MemberFacts::default(),
+            policy: policy(),
+            leaving: vec![],
+        }),
+        full(EventBody::MemberChanged {
+            facts: wide_member_facts(),
+            policy: policy(),
+            leaving: vec![
+                Leaving { device: device("a"), at: at("2026-03-08T12:00:00Z"), removed: false },
+                Leaving { device: device("b"), at: at("2026-03-08T12:00:00Z"), removed: true },
+            ],
+        }),
+        bare(EventBody::MembershipLapsed { policy: policy(), ends_at: None }),
+        full(EventBody::MembershipLapsed {
+            policy: policy(),
+            ends_at: Some(at("2026-03-04T12:00:00Z")),
+        }),
+        bare(EventBody::MembershipResumed),
+        case("license", revoked(Target::License(license("lic-1")))),
+        case("device", revoked(Target::Device(device("phone-1")))),
+        case("member", revoked(Target::Member)),
+        full(EventBody::TitleWithdrawn { title: title("10.5240/7791-8534") }),
+        full(EventBody::ExceptionGranted {
+            exception: "exc-1".parse().unwrap(),
+            allowance: allowance(),
+            warrant: warrant(),
+        }),
+        full(EventBody::ExceptionEnded { exception: "exc-1".parse().unwrap(), warrant: warrant() }),
         bare(EventBody::NeverStarted { license: license("lic-1") }),
         full(EventBody::CheckedIn {
             device: device("phone-1"),

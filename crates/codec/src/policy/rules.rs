@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use domain::policy::{
-    Condition, FinishAnchor, Gate, Of, RenewFrom, Rules, TermsPatch, Tighten, When,
+    Condition, Downgrade, FinishAnchor, Gate, Keep, Of, ReleaseFrees, RenewFrom, Rules, TermsPatch,
+    Tighten, When,
 };
 use domain::{
     Account, DeviceClass, Duration, Fact, InvalidId, PartnerId, Plan, Policy, PolicyVersion,
@@ -15,7 +16,7 @@ use domain::{
 use super::absent::{AbsentFact, needs};
 use super::cap::cap;
 use super::read::{Fields, File, Node, told};
-use super::{MAIN_FILE, PolicyErrors};
+use super::{MAIN_FILE, PolicyError, PolicyErrors};
 
 /// The format of policy files that this program reads.
 const FORMAT: u32 = 1;
@@ -41,7 +42,10 @@ pub(super) fn policy(
         let missing = File { name, text: "", errors: &errors };
         missing.note(None, "", "is missing; it holds the rules for all titles".to_owned());
     }
-    let found = errors.take();
+    let mut found = errors.take();
+    found.extend(draft.partners.contradictions(&draft.default, "partners"));
+    found.extend(draft.series.contradictions(&draft.default, "series"));
+    found.extend(draft.titles.contradictions(&draft.default, "titles"));
     match draft.header {
         Some(Header { name, effective_from }) if found.is_empty() => {
             let policy = Policy {
@@ -52,6 +56,8 @@ pub(super) fn policy(
                 partners: draft.partners.rules(),
                 series: draft.series.rules(),
                 titles: draft.titles.rules(),
+                downgrade: draft.downgrade,
+                lapse_ends_within: draft.lapse_ends_within,
             };
             Ok((policy, draft.seen.unsaid))
         }
@@ -66,6 +72,8 @@ struct Draft {
     partners: Levels<PartnerId>,
     series: Levels<SeriesId>,
     titles: Levels<TitleId>,
+    downgrade: Option<Downgrade>,
+    lapse_ends_within: Option<Duration>,
     seen: Seen,
 }
 
@@ -123,8 +131,19 @@ impl Draft {
         if file == MAIN_FILE {
             self.header = header(&mut root);
             self.default = rules(&mut root, &mut self.seen, true);
+            self.downgrade = root.take("downgrade").and_then(|node| downgrade(&node));
+            self.lapse_ends_within = root.take("lapse").and_then(|node| lapse(&node));
         } else {
-            for name in ["name", "effective_from", "terms", "tighten", "gates", "caps"] {
+            for name in [
+                "name",
+                "effective_from",
+                "terms",
+                "tighten",
+                "gates",
+                "caps",
+                "downgrade",
+                "lapse",
+            ] {
                 if let Some(node) = root.take(name) {
                     node.note(format!(
                         "`{name}` belongs in `{MAIN_FILE}`; another file holds `partners`, \
@@ -154,7 +173,7 @@ fn header(root: &mut Fields<'_>) -> Option<Header> {
     Some(Header { name: name?, effective_from: effective_from? })
 }
 
-impl<K: Ord> Levels<K> {
+impl<K: Ord + std::fmt::Display> Levels<K> {
     fn read(
         &mut self,
         node: Option<Node<'_>>,
@@ -191,6 +210,29 @@ impl<K: Ord> Levels<K> {
         }
     }
 
+    /// Terms that say nothing wrong by themselves, and leave no instant to play beside those for
+    /// all titles.
+    fn contradictions(&self, default: &Rules, what: &str) -> Vec<PolicyError> {
+        let contradiction = |(key, ((file, line), rules)): (&K, &(Place, Rules))| {
+            let (own, all) = (&rules.terms, &default.terms);
+            let from = own.not_before.or(all.not_before)?;
+            let end = own.hard_end.or(all.hard_end)?;
+            let both_own = own.not_before.is_some() && own.hard_end.is_some();
+            let either_own = own.not_before.is_some() || own.hard_end.is_some();
+            let found = end <= from && either_own && !both_own;
+            found.then(|| PolicyError {
+                file: file.clone(),
+                line: Some(*line),
+                field: format!("{what}.{key}.terms"),
+                message: format!(
+                    "together with the terms for all titles, `not_before` ({from}) leaves no play \
+                     before `hard_end` ({end}); set both here"
+                ),
+            })
+        };
+        self.0.iter().filter_map(contradiction).collect()
+    }
+
     fn rules(self) -> BTreeMap<K, Rules> {
         self.0.into_iter().map(|(key, (_, rules))| (key, rules)).collect()
     }
@@ -204,6 +246,32 @@ fn rules(level: &mut Fields<'_>, seen: &mut Seen, at_top: bool) -> Rules {
     let gates = each(level.take("gates"), "gates", |node| gate(node, &mut ids, seen));
     let caps = each(level.take("caps"), "caps", |node| cap(node, &mut ids, seen, at_top));
     Rules { terms: terms.unwrap_or_default(), tighten, gates, caps }
+}
+
+fn downgrade(node: &Node<'_>) -> Option<Downgrade> {
+    let mut fields = node.fields("a table with `keep` and `notice`")?;
+    let keep = fields.need("keep", "say which devices stay, like `keep = \"last_seen\"`");
+    let notice = fields.need("notice", "say how long the others have, like `notice = \"7d\"`");
+    let keep = keep.and_then(|node| word(&node, &KEEP));
+    let notice = notice.and_then(|node| bounded(&node));
+    fields.finish();
+    Some(Downgrade { keep: keep?, notice: notice? })
+}
+
+fn lapse(node: &Node<'_>) -> Option<Duration> {
+    let mut fields = node.fields("a table with `end_within`")?;
+    let within = fields.need("end_within", "say after how long all licenses end, like `\"0s\"`");
+    let within = within.and_then(|node| bounded(&node));
+    fields.finish();
+    within
+}
+
+fn bounded(node: &Node<'_>) -> Option<Duration> {
+    let length = node.duration()?;
+    if length > LENGTH_MAX {
+        node.note("is longer than ten years; leave the table out where nothing ends");
+    }
+    Some(length)
 }
 
 fn each<'a, T>(
@@ -257,6 +325,7 @@ fn term_fields(fields: &mut Fields<'_>) -> TermsPatch {
         renew_after_end: length(fields.take("renew_after_end"), true),
         renew_from: fields.take("renew_from").and_then(|node| word(&node, &RENEW_FROM)),
         auto_renew_every: length(fields.take("auto_renew_every"), false),
+        release_frees: fields.take("release_frees").and_then(|node| word(&node, &RELEASE_FREES)),
     };
     if let (Some(from), Some(end), Some(node)) = (terms.not_before, terms.hard_end, hard_end)
         && end <= from
@@ -271,6 +340,10 @@ const FINISH_ANCHORS: [(&str, FinishAnchor); 3] = [
     ("license", FinishAnchor::License),
     ("title", FinishAnchor::Title),
 ];
+const RELEASE_FREES: [(&str, ReleaseFrees); 2] =
+    [("at_once", ReleaseFrees::AtOnce), ("when_confirmed", ReleaseFrees::WhenConfirmed)];
+const KEEP: [(&str, Keep); 2] =
+    [("last_seen", Keep::LastSeen), ("first_registered", Keep::FirstRegistered)];
 const RENEW_FROM: [(&str, RenewFrom); 2] = [("now", RenewFrom::Now), ("end", RenewFrom::End)];
 
 /// One of a few words of a term.

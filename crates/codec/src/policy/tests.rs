@@ -184,7 +184,7 @@ fn unknown_names_are_refused_with_what_was_meant() {
         expect![[r#"
             policy.toml, line 5, field `terns`: `terns` is not a known field; did you mean `terms`?
             policy.toml, line 7, field `terms.finish_withing`: `finish_withing` is not a known field; did you mean `finish_within`?
-            policy.toml, line 8, field `terms.deadline`: `deadline` is not a known field; known here: `auto_renew_every`, `check_in_within`, `end_with_availability`, `end_within`, `finish_anchor`, `finish_within`, `grace`, `hard_end`, `not_before`, `renew_after_end`, `renew_before_end`, `renew_from`, `renewals_max`, `running_play`, `start_within`
+            policy.toml, line 8, field `terms.deadline`: `deadline` is not a known field; known here: `auto_renew_every`, `check_in_within`, `end_with_availability`, `end_within`, `finish_anchor`, `finish_within`, `grace`, `hard_end`, `not_before`, `release_frees`, `renew_after_end`, `renew_before_end`, `renew_from`, `renewals_max`, `running_play`, `start_within`
             policy.toml, line 9, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `security_levels`, `accounts`, `maturity`, `downloadable` or `closed`
             policy.toml, line 11, field `gates[0].plan`: `plan` is not a known field; did you mean `plans`?
             policy.toml, line 14, field `caps[0].counts`: `acquisition` is not something that is counted; did you mean `acquisitions`?
@@ -845,5 +845,54 @@ fn absence_means_what_the_rule_can_do() {
             policy.toml, line 22, field `caps[0].if_absent.plan`: the rule does not go by `plan`; leave it out
             policy.toml, line 22, field `caps[0].if_absent.plans`: `plans` is not a known field; did you mean `plan`?
             policy.toml, line 28, field `caps[1].if_absent`: `ignore` is not what absence can mean; known are `refuse`, `allow`, `does_not_apply`"#]],
+    );
+}
+
+#[test]
+fn what_a_changed_membership_does() {
+    let policy = right(
+        "[downgrade]\nkeep = \"first_registered\"\nnotice = \"7d\"\n[lapse]\nend_within = \"0s\"\n\
+         [terms]\nrelease_frees = \"when_confirmed\"\n",
+    );
+    let downgrade = policy.downgrade.unwrap();
+    assert_eq!(downgrade.keep, domain::policy::Keep::FirstRegistered);
+    assert_eq!(downgrade.notice, "7d".parse().unwrap());
+    assert_eq!(policy.lapse_ends_within, "0s".parse().ok());
+    let frees = domain::policy::ReleaseFrees::WhenConfirmed;
+    assert_eq!(policy.default.terms.release_frees, Some(frees));
+    assert_eq!((right("").downgrade, right("").lapse_ends_within), (None, None));
+    wrong(
+        "[downgrade]\nkeep = \"newest\"\n[lapse]\nwithin = \"9999d\"\n",
+        expect![[r#"
+        policy.toml, line 4, field `downgrade`: `notice` is missing; say how long the others have, like `notice = "7d"`
+        policy.toml, line 5, field `downgrade.keep`: `newest` is not one of the words for it; known are `last_seen`, `first_registered`
+        policy.toml, line 6, field `lapse`: `end_within` is missing; say after how long all licenses end, like `"0s"`
+        policy.toml, line 7, field `lapse.within`: `within` is not a known field; known here: `end_within`"#]],
+    );
+    wrong_files(
+        &[(MAIN_FILE, HEAD), ("a.toml", "format = 1\n[lapse]\nend_within = \"3d\"\n")],
+        expect![
+            "a.toml, line 2, field `lapse`: `lapse` belongs in `policy.toml`; another file holds `partners`, `series` and `titles`"
+        ],
+    );
+}
+
+#[test]
+fn terms_that_contradict_those_for_all_titles() {
+    wrong(
+        r#"
+        [terms]
+        not_before = 2026-06-01T00:00:00Z
+        [partners.aurora.terms]
+        hard_end = 2026-03-01T00:00:00Z
+        [titles.film.terms]
+        hard_end = 2026-03-01T00:00:00Z
+        not_before = 2026-01-01T00:00:00Z
+        [series.saga.terms]
+        hard_end = 2026-09-01T00:00:00Z
+        "#,
+        expect![
+            "policy.toml, line 7, field `partners.aurora.terms`: together with the terms for all titles, `not_before` (2026-06-01T00:00:00.000Z) leaves no play before `hard_end` (2026-03-01T00:00:00.000Z); set both here"
+        ],
     );
 }

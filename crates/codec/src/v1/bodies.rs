@@ -135,6 +135,9 @@ pub(crate) struct Released<'b> {
     #[n(2)]
     #[cbor(skip_if = "nothing")]
     returned: bool,
+    #[n(3)]
+    #[cbor(skip_if = "nothing")]
+    waits: bool,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -375,16 +378,22 @@ impl<'b> Renewed<'b> {
 }
 
 impl<'b> Released<'b> {
-    pub(crate) fn of(license: &'b LicenseId, by: Option<&'b DeviceId>, returned: bool) -> Self {
-        Self { license: license.as_str(), by: by.map(DeviceId::as_str), returned }
+    pub(crate) fn of(
+        license: &'b LicenseId,
+        by: Option<&'b DeviceId>,
+        returned: bool,
+        waits: bool,
+    ) -> Self {
+        Self { license: license.as_str(), by: by.map(DeviceId::as_str), returned, waits }
     }
 
     pub(crate) fn into_domain(self) -> Result<EventBody, DecodeError> {
-        let Self { license, by, returned } = self;
+        let Self { license, by, returned, waits } = self;
         Ok(EventBody::Released {
             license: LicenseId::new(license)?,
             by: by.map(DeviceId::new).transpose()?,
             returned,
+            waits,
         })
     }
 }

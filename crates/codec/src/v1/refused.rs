@@ -1,9 +1,10 @@
 //! A refusal: what was asked, of whom, and all that stood in the way.
 
 use domain::member::{self, Command as DomainCommand, RemedyAction};
-use domain::{DeviceId, LicenseId, RuleId, Tag, TitleId};
+use domain::{DeviceId, ExceptionId, LicenseId, RuleId, Tag, TitleId};
 use minicbor::{CborLen, Decode, Encode};
 
+use super::around::{Allowance, Target, Warrant};
 use super::facts::{MemberFacts, TitleFacts};
 use super::scalar::{At, Class, Counts, Key, Policy, Reason, Scope, list, nothing, off, optional};
 use crate::event::DecodeError;
@@ -103,6 +104,40 @@ enum Command<'b> {
         #[n(1)]
         term: u32,
     },
+    #[n(8)]
+    ChangeMember,
+    #[n(9)]
+    LapseMembership,
+    #[n(10)]
+    ResumeMembership,
+    #[n(11)]
+    Revoke {
+        #[b(0)]
+        target: Target<'b>,
+        #[b(1)]
+        warrant: Warrant<'b>,
+    },
+    #[n(12)]
+    WithdrawTitle {
+        #[b(0)]
+        title: &'b str,
+    },
+    #[n(13)]
+    GrantException {
+        #[b(0)]
+        exception: &'b str,
+        #[b(1)]
+        allowance: Allowance<'b>,
+        #[b(2)]
+        warrant: Warrant<'b>,
+    },
+    #[n(14)]
+    EndException {
+        #[b(0)]
+        exception: &'b str,
+        #[b(1)]
+        warrant: Warrant<'b>,
+    },
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -164,6 +199,9 @@ struct CapFinding<'b> {
     contributors: Vec<Contributor<'b>>,
     #[b(6)]
     tag: Option<&'b str>,
+    #[n(7)]
+    #[cbor(skip_if = "nothing")]
+    raised: u32,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -275,6 +313,23 @@ impl<'b> Command<'b> {
             DomainCommand::DrmFailed { license, term } => {
                 Self::DrmFailed { license: license.as_str(), term: *term }
             }
+            DomainCommand::ChangeMember => Self::ChangeMember,
+            DomainCommand::LapseMembership => Self::LapseMembership,
+            DomainCommand::ResumeMembership => Self::ResumeMembership,
+            DomainCommand::Revoke { target, warrant } => {
+                Self::Revoke { target: Target::of(target), warrant: Warrant::of(warrant) }
+            }
+            DomainCommand::WithdrawTitle { title } => Self::WithdrawTitle { title: title.as_str() },
+            DomainCommand::GrantException { exception, allowance, warrant } => {
+                Self::GrantException {
+                    exception: exception.as_str(),
+                    allowance: Allowance::of(allowance, at),
+                    warrant: Warrant::of(warrant),
+                }
+            }
+            DomainCommand::EndException { exception, warrant } => {
+                Self::EndException { exception: exception.as_str(), warrant: Warrant::of(warrant) }
+            }
         }
     }
 
@@ -319,6 +374,27 @@ impl<'b> Command<'b> {
             Self::DrmFailed { license, term } => {
                 DomainCommand::DrmFailed { license: LicenseId::new(license)?, term }
             }
+            Self::ChangeMember => DomainCommand::ChangeMember,
+            Self::LapseMembership => DomainCommand::LapseMembership,
+            Self::ResumeMembership => DomainCommand::ResumeMembership,
+            Self::Revoke { target, warrant } => DomainCommand::Revoke {
+                target: target.into_domain()?,
+                warrant: warrant.into_domain(),
+            },
+            Self::WithdrawTitle { title } => {
+                DomainCommand::WithdrawTitle { title: TitleId::new(title)? }
+            }
+            Self::GrantException { exception, allowance, warrant } => {
+                DomainCommand::GrantException {
+                    exception: ExceptionId::new(exception)?,
+                    allowance: allowance.into_domain(at)?,
+                    warrant: warrant.into_domain(),
+                }
+            }
+            Self::EndException { exception, warrant } => DomainCommand::EndException {
+                exception: ExceptionId::new(exception)?,
+                warrant: warrant.into_domain(),
+            },
         })
     }
 }
@@ -385,7 +461,8 @@ impl<'b> Finding<'b> {
 
 impl<'b> CapFinding<'b> {
     fn of(cap: &'b member::CapFinding, at: At) -> Self {
-        let member::CapFinding { counts, per, tag, limit, used, window, contributors } = cap;
+        let member::CapFinding { counts, per, tag, limit, raised, used, window, contributors } =
+            cap;
         Self {
             counts: (*counts).into(),
             per: per.iter().map(|key| (*key).into()).collect(),
@@ -394,15 +471,17 @@ impl<'b> CapFinding<'b> {
             window: window.map(|(from, to)| (at.to(from), at.to(to))),
             contributors: contributors.iter().map(|one| Contributor::of(one, at)).collect(),
             tag: tag.as_ref().map(Tag::as_str),
+            raised: *raised,
         }
     }
 
     fn into_domain(self, at: At) -> Result<member::CapFinding, DecodeError> {
-        let Self { counts, per, limit, used, window, contributors, tag } = self;
+        let Self { counts, per, limit, used, window, contributors, tag, raised } = self;
         Ok(member::CapFinding {
             counts: counts.into(),
             per: list(per, |key| Ok(key.into()))?,
             tag: tag.map(Tag::new).transpose()?,
+            raised,
             limit,
             used,
             window: optional(window, |(from, to)| Ok((at.instant(from)?, at.instant(to)?)))?,

@@ -240,6 +240,13 @@ words! {
         21 SecurityLevelNotAllowed
         22 AccountNotAllowed
         23 MaturityNotAllowed
+        24 MemberRevoked
+        25 MembershipLapsed
+        26 DeviceRevoked
+        27 DeviceLeaving
+        28 RuleUnknown
+        29 ExceptionOver
+        30 ExceptionUnknown
     }
 }
 

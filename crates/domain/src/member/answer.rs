@@ -1,7 +1,7 @@
 //! What the ledger answers.
 
-use crate::ids::{DeviceId, LicenseId, RuleId, Tag, TitleId};
-use crate::member::event::{Event, Refused};
+use crate::ids::{DeviceId, ExceptionId, LicenseId, RuleId, Tag, TitleId};
+use crate::member::event::{Event, Leaving, Refused};
 use crate::policy::{Counts, ScopeKey};
 use crate::time::Timestamp;
 
@@ -59,6 +59,31 @@ pub enum Outcome {
     DrmFailureRecorded {
         license: LicenseId,
     },
+    /// The devices that have notice now.
+    MemberChanged {
+        leaving: Vec<Leaving>,
+    },
+    /// `already`: nothing changed.
+    MembershipLapsed {
+        already: bool,
+    },
+    MembershipResumed {
+        already: bool,
+    },
+    Revoked {
+        closed: Vec<LicenseId>,
+        already: bool,
+    },
+    TitleWithdrawn {
+        closed: Vec<LicenseId>,
+    },
+    ExceptionGranted {
+        exception: ExceptionId,
+    },
+    ExceptionEnded {
+        exception: ExceptionId,
+        already: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +121,14 @@ pub struct Finding {
 /// Stable codes, in order of precedence; they never change meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
+    MemberRevoked,
+    MembershipLapsed,
     DeviceUnknown,
     DeviceRemoved,
+    /// Its key was taken from it for good.
+    DeviceRevoked,
+    /// The device has notice: nothing new is given to it.
+    DeviceLeaving,
     /// The device id belongs to another key.
     DeviceKeyMismatch,
     LicenseUnknown,
@@ -127,6 +158,11 @@ pub enum Code {
     AccountNotAllowed,
     MaturityNotAllowed,
     CapReached,
+    /// The policy has no rule of this id to make an exception of.
+    RuleUnknown,
+    /// The exception would be over before it began.
+    ExceptionOver,
+    ExceptionUnknown,
 }
 
 impl Code {
@@ -156,11 +192,18 @@ impl Code {
             Self::AccountNotAllowed => "account_not_allowed",
             Self::MaturityNotAllowed => "maturity_not_allowed",
             Self::CapReached => "cap_reached",
+            Self::MemberRevoked => "member_revoked",
+            Self::MembershipLapsed => "membership_lapsed",
+            Self::DeviceRevoked => "device_revoked",
+            Self::DeviceLeaving => "device_leaving",
+            Self::RuleUnknown => "rule_unknown",
+            Self::ExceptionOver => "exception_over",
+            Self::ExceptionUnknown => "exception_unknown",
         }
     }
 
     /// In the order in which they came to be.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 31] = [
         Self::DeviceUnknown,
         Self::DeviceRemoved,
         Self::DeviceKeyMismatch,
@@ -185,6 +228,13 @@ impl Code {
         Self::SecurityLevelNotAllowed,
         Self::AccountNotAllowed,
         Self::MaturityNotAllowed,
+        Self::MemberRevoked,
+        Self::MembershipLapsed,
+        Self::DeviceRevoked,
+        Self::DeviceLeaving,
+        Self::RuleUnknown,
+        Self::ExceptionOver,
+        Self::ExceptionUnknown,
     ];
 }
 
@@ -196,6 +246,8 @@ pub struct CapFinding {
     /// Of a cap per tag, the tag that stands in the way longest.
     pub tag: Option<Tag>,
     pub limit: u32,
+    /// How much of the limit is by exceptions.
+    pub raised: u32,
     /// As counted before the command.
     pub used: u32,
     /// The half-open stretch of time that was counted; `None`: what is true now, or ever was.
@@ -226,6 +278,8 @@ pub struct CapState {
     /// Of a cap per tag, the tag of which the least is left.
     pub tag: Option<Tag>,
     pub limit: u32,
+    /// How much of the limit is by exceptions.
+    pub raised: u32,
     pub used: u32,
     pub window: Option<(Timestamp, Timestamp)>,
     /// When the next unit frees, if any is used.

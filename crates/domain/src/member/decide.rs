@@ -7,6 +7,7 @@ mod check_in;
 mod devices;
 mod eligibility;
 mod licenses;
+mod membership;
 mod plays;
 mod refusal;
 mod repeat;
@@ -164,6 +165,15 @@ impl<'a> Desk<'a> {
                 self.record_plays(device, sequences, plays)
             }
             Command::DrmFailed { license, term } => self.drm_failed(license, *term),
+            Command::ChangeMember => self.change_member(),
+            Command::LapseMembership => self.lapse(),
+            Command::ResumeMembership => self.resume(),
+            Command::Revoke { target, warrant } => self.revoke(target, warrant),
+            Command::WithdrawTitle { title } => self.withdraw(title),
+            Command::GrantException { exception, allowance, warrant } => {
+                self.grant_exception(exception, allowance, warrant)
+            }
+            Command::EndException { exception, warrant } => self.end_exception(exception, warrant),
         }
     }
 
@@ -179,9 +189,27 @@ impl<'a> Desk<'a> {
     fn device(&self, id: &DeviceId) -> Result<&'a Device, Code> {
         match self.member.devices.get(id) {
             None => Err(Code::DeviceUnknown),
-            Some(device) if device.removed_at.is_some() => Err(Code::DeviceRemoved),
+            Some(device) if device.revoked => Err(Code::DeviceRevoked),
+            Some(device) if !device.registered(self.at) => Err(Code::DeviceRemoved),
             Some(device) => Ok(device),
         }
+    }
+
+    /// A device of a membership that runs: what it holds may be issued to it again.
+    fn receiving(&self, id: &DeviceId) -> Result<&'a Device, Code> {
+        match (self.member.revoked_at, self.member.lapsed_at) {
+            (Some(_), _) => Err(Code::MemberRevoked),
+            (None, Some(_)) => Err(Code::MembershipLapsed),
+            (None, None) => self.device(id),
+        }
+    }
+
+    /// Nothing new is given to a device that has notice.
+    fn leaving_finding(&self, device: &Device) -> Option<Finding> {
+        let leaving = device.notice.is_some_and(|notice| self.at < notice.ends_at);
+        // One that stays registered may begin afresh once what it held has ended.
+        let stays = device.notice.filter(|notice| !notice.removes);
+        leaving.then(|| self.finding(Code::DeviceLeaving, stays.map(|notice| notice.ends_at)))
     }
 
     fn ask<'b>(

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::facts::{DeviceClass, Facts, MemberFacts};
-use crate::ids::{DeviceId, KeyThumbprint, LicenseId, PolicyVersion, RuleId, TitleId};
+use crate::ids::{DeviceId, ExceptionId, KeyThumbprint, LicenseId, PolicyVersion, RuleId, TitleId};
 use crate::member::answer::{Finding, Remedy};
-use crate::member::command::{Command, Idempotency};
+use crate::member::command::{Allowance, Command, Idempotency, Target, Warrant};
 use crate::member::term::Term;
 use crate::time::Timestamp;
 
@@ -54,6 +54,8 @@ pub enum EventBody {
         /// What the acquisition had counted is given back, because its DRM step had failed and no
         /// grant was given.
         returned: bool,
+        /// It goes on counting until its own device confirms, or can no longer play.
+        waits: bool,
     },
     /// The device said after `start_by` that it never started. Closes for good.
     NeverStarted {
@@ -76,6 +78,43 @@ pub enum EventBody {
         term: u32,
     },
     Refused(Box<Refused>),
+    MemberChanged {
+        facts: MemberFacts,
+        policy: PolicyVersion,
+        /// Everything that leaves for it; notices given before are void.
+        leaving: Vec<Leaving>,
+    },
+    MembershipLapsed {
+        policy: PolicyVersion,
+        /// When all licenses end; `None`: each by its own clocks.
+        ends_at: Option<Timestamp>,
+    },
+    MembershipResumed,
+    Revoked {
+        target: Target,
+        warrant: Warrant,
+    },
+    TitleWithdrawn {
+        title: TitleId,
+    },
+    ExceptionGranted {
+        exception: ExceptionId,
+        allowance: Allowance,
+        warrant: Warrant,
+    },
+    ExceptionEnded {
+        exception: ExceptionId,
+        warrant: Warrant,
+    },
+}
+
+/// A device that has notice: its licenses end then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaving {
+    pub device: DeviceId,
+    pub at: Timestamp,
+    /// Nor is it registered any longer.
+    pub removed: bool,
 }
 
 /// What a device came or went by.

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use litemap::LiteMap;
+
 use crate::facts::DeviceClass;
 use crate::ids::{DeviceId, KeyThumbprint, LicenseId};
 use crate::member::history::{Counted, CountedKind, DeviceCounted};
 use crate::member::term::RunningTerm;
 use crate::member::{
-    Acquired, Cause, CheckInMoved, Closed, ClosedWhy, Device, DeviceDecided, Effect, Event,
-    EventBody, Held, License, Member, Play, Ranges, Refused, Remembered, Renewed,
+    Acquired, Cause, CheckInMoved, Closed, ClosedWhy, Cuts, Device, DeviceDecided, Effect, Event,
+    EventBody, Exception, Held, Leaving, License, Member, Notice, Play, Ranges, Refused,
+    Remembered, Renewed, Target,
 };
 use crate::policy::HORIZON;
 use crate::time::{Duration, Timestamp};
@@ -20,6 +23,7 @@ pub const IDEMPOTENCY_KEPT: Duration = Duration::hours(48);
 /// For how long an identical refusal is not recorded again.
 pub const REFUSALS_KEPT: Duration = Duration::minutes(10);
 
+#[expect(clippy::too_many_lines, reason = "one match over the kinds of events")]
 pub fn evolve(mut member: Member, event: &Event) -> Member {
     let Event { at, cause, body } = event;
     member.last_at = *at;
@@ -47,11 +51,18 @@ pub fn evolve(mut member: Member, event: &Event) -> Member {
             Some(Effect::Held { license: id.clone(), term: *term, how: Held::Reissued })
         }
         EventBody::Renewed(renewed) => Some(self::renewed(&mut member, *at, renewed)),
-        EventBody::Released { license, returned, .. } => {
+        EventBody::Released { license, by, returned, waits } => {
             if *returned {
                 member.history.return_acquisition(license);
             }
-            close(&mut member, license, *at, ClosedWhy::Released);
+            if let Some(by) = by {
+                seen(&mut member, by, *at);
+            }
+            if *waits {
+                close_waiting(&mut member, license, *at);
+            } else {
+                close(&mut member, license, *at, ClosedWhy::Released);
+            }
             Some(Effect::Released)
         }
         EventBody::NeverStarted { license } => {
@@ -77,6 +88,45 @@ pub fn evolve(mut member: Member, event: &Event) -> Member {
             remember_refusal(&mut member, *at, refused);
             None
         }
+        EventBody::MemberChanged { leaving, facts: _, policy: _ } => {
+            member_changed(&mut member, *at, leaving);
+            Some(Effect::Done)
+        }
+        EventBody::MembershipLapsed { ends_at, policy: _ } => {
+            member.lapsed_at = Some(*at);
+            for (_, license) in member.licenses.iter_mut() {
+                license.cut(*at, Cuts { lapse: *ends_at, ..license.cuts });
+            }
+            Some(Effect::Done)
+        }
+        EventBody::MembershipResumed => {
+            (member.lapsed_at, member.revoked_at) = (None, None);
+            for (_, license) in member.licenses.iter_mut() {
+                license.cut(*at, Cuts { lapse: None, ..license.cuts });
+            }
+            Some(Effect::Done)
+        }
+        EventBody::Revoked { target, warrant: _ } => {
+            let closed = revoked(&mut member, *at, target);
+            Some(Effect::Closed { closed })
+        }
+        EventBody::TitleWithdrawn { title } => {
+            let closed = close_all(&mut member, *at, ClosedWhy::Withdrawn, |license| {
+                license.title == *title
+            });
+            Some(Effect::Closed { closed })
+        }
+        EventBody::ExceptionGranted { exception, allowance, warrant } => {
+            member.exceptions.retain(|_, exception| *at < exception.allowance.until);
+            let (allowance, warrant) = (allowance.clone(), warrant.clone());
+            let granted = Exception { allowance, warrant, granted_at: *at };
+            member.exceptions.insert(exception.clone(), granted);
+            Some(Effect::Done)
+        }
+        EventBody::ExceptionEnded { exception, warrant: _ } => {
+            member.exceptions.remove(exception);
+            Some(Effect::Done)
+        }
     };
     remember(&mut member, *at, cause, effect);
     member
@@ -91,8 +141,76 @@ fn license_mut<'a>(member: &'a mut Member, id: &LicenseId) -> Option<&'a mut Lic
 
 fn close(member: &mut Member, id: &LicenseId, at: Timestamp, why: ClosedWhy) {
     if let Some(mut license) = member.licenses.remove(id).or_else(|| member.past.remove(id)) {
-        license.closed.get_or_insert(Closed { at, why });
+        license.closed.get_or_insert(Closed { at, why, waits: false }).waits = false;
         member.past.insert(id.clone(), license);
+    }
+}
+
+/// Closed, and counted until its own device has confirmed or can no longer play.
+fn close_waiting(member: &mut Member, id: &LicenseId, at: Timestamp) {
+    if let Some(license) = member.licenses.get_mut(id) {
+        let why = ClosedWhy::Released;
+        license.closed.get_or_insert(Closed { at, why, waits: true });
+    } else {
+        close(member, id, at, ClosedWhy::Released);
+    }
+}
+
+/// Closes what is open and ends what waits; says which counted until now.
+fn close_all(
+    member: &mut Member,
+    at: Timestamp,
+    why: ClosedWhy,
+    which: impl Fn(&License) -> bool,
+) -> Vec<LicenseId> {
+    let closes =
+        |license: &License| which(license) && (license.closed.is_none() || license.waits());
+    let matching = |licenses: &LiteMap<LicenseId, License>| -> Vec<LicenseId> {
+        let matching = licenses.iter().filter(|(_, license)| closes(license));
+        matching.map(|(id, _)| id.clone()).collect()
+    };
+    let closed = matching(&member.licenses);
+    // Over but never closed: nothing frees, but no renewal brings them back either.
+    let over = matching(&member.past);
+    for license in closed.iter().chain(&over) {
+        close(member, license, at, why);
+    }
+    closed
+}
+
+fn revoked(member: &mut Member, at: Timestamp, target: &Target) -> Vec<LicenseId> {
+    match target {
+        Target::License(id) => {
+            close(member, id, at, ClosedWhy::Revoked);
+            vec![id.clone()]
+        }
+        Target::Device(id) => {
+            if let Some(device) = member.devices.get_mut(id) {
+                device.removed_at.get_or_insert(at);
+                device.revoked = true;
+            }
+            close_all(member, at, ClosedWhy::Revoked, |license| license.device == *id)
+        }
+        Target::Member => {
+            member.revoked_at = Some(at);
+            close_all(member, at, ClosedWhy::Revoked, |_| true)
+        }
+    }
+}
+
+/// Notices that have not run out are void, and those given now take their place.
+fn member_changed(member: &mut Member, at: Timestamp, leaving: &[Leaving]) {
+    for (_, device) in member.devices.iter_mut() {
+        device.notice = device.notice.filter(|notice| notice.ends_at <= at);
+    }
+    for Leaving { device, at: ends_at, removed } in leaving {
+        if let Some(device) = member.devices.get_mut(device) {
+            device.notice = Some(Notice { ends_at: *ends_at, removes: *removed });
+        }
+    }
+    for (_, license) in member.licenses.iter_mut() {
+        let leaves = leaving.iter().find(|leaving| leaving.device == license.device);
+        license.cut(at, Cuts { notice: leaves.map(|leaving| leaving.at), ..license.cuts });
     }
 }
 
@@ -113,6 +231,8 @@ fn device_registered(
         removed_at: None,
         last_seen_at: at,
         reported,
+        revoked: false,
+        notice: None,
     };
     member.devices.insert(id.clone(), registered);
 }
@@ -133,23 +253,7 @@ fn device_removed(member: &mut Member, at: Timestamp, id: &DeviceId) -> Effect {
     if let Some(device) = member.devices.get_mut(id) {
         device.removed_at = Some(at);
     }
-    let on_device = |license: &License| license.device == *id && license.closed.is_none();
-    let closed: Vec<LicenseId> = member
-        .licenses
-        .iter()
-        .filter(|(_, license)| on_device(license))
-        .map(|(id, _)| id.clone())
-        .collect();
-    // Over but never closed: nothing frees, but no renewal brings them back either.
-    let over: Vec<LicenseId> = member
-        .past
-        .iter()
-        .filter(|(_, license)| on_device(license))
-        .map(|(id, _)| id.clone())
-        .collect();
-    for license in closed.iter().chain(&over) {
-        close(member, license, at, ClosedWhy::DeviceRemoved);
-    }
+    let closed = close_all(member, at, ClosedWhy::DeviceRemoved, |license| license.device == *id);
     Effect::DeviceRemoved { closed }
 }
 
@@ -162,7 +266,8 @@ fn acquired(member: &mut Member, at: Timestamp, acquired: &Acquired) -> Effect {
     // Nor can what was over before be renewed beside the new one.
     for (_, license) in member.past.iter_mut() {
         if license.device == *device && license.title == *title {
-            license.closed.get_or_insert(Closed { at, why: ClosedWhy::Replaced });
+            let why = ClosedWhy::Replaced;
+            license.closed.get_or_insert(Closed { at, why, waits: false });
         }
     }
     set_aside_what_is_over(member, at);
@@ -174,6 +279,7 @@ fn acquired(member: &mut Member, at: Timestamp, acquired: &Acquired) -> Effect {
         acquired_at: at,
         terms: vec![RunningTerm::new(term.clone())],
         closed: None,
+        cuts: Cuts::default(),
         deliveries: 1,
     };
     let counted = counted(at, id, &license);
@@ -186,6 +292,7 @@ fn renewed(member: &mut Member, at: Timestamp, renewed: &Renewed) -> Effect {
     let Renewed { license: id, facts, term, automatic, policy: _, caps: _ } = renewed;
     if let Some(mut license) = member.licenses.remove(id).or_else(|| member.past.remove(id)) {
         license.facts = Arc::clone(facts);
+        license.cuts = Cuts::default();
         let running = RunningTerm::new(term.clone());
         license.terms.push(RunningTerm { automatic: *automatic, ..running });
         license.deliveries = license.deliveries.saturating_add(1);

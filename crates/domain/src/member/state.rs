@@ -5,8 +5,11 @@ use std::sync::Arc;
 use litemap::LiteMap;
 
 use crate::facts::{DeviceClass, Facts};
-use crate::ids::{DeviceId, IdempotencyKey, KeyThumbprint, LicenseId, TitleId};
+use crate::ids::{
+    DeviceId, ExceptionId, IdempotencyKey, KeyThumbprint, LicenseId, RuleId, TitleId,
+};
 use crate::member::answer::Held;
+use crate::member::command::{Allowance, Warrant};
 use crate::member::event::Refused;
 use crate::member::history::History;
 use crate::member::ranges::Ranges;
@@ -24,6 +27,11 @@ pub struct Member {
     /// Closed or over for good; kept for late reports and for renewal after the end.
     pub past: LiteMap<LicenseId, License>,
     pub history: History,
+    /// Nothing is acquired or renewed since.
+    pub lapsed_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+    /// What support allowed beyond the rules; over ones are forgotten.
+    pub exceptions: LiteMap<ExceptionId, Exception>,
     /// When each title was first played offline, on any device, as far back as that is known.
     pub first_plays: LiteMap<TitleId, Timestamp>,
     /// Places of removed devices that no registration has taken since.
@@ -45,6 +53,34 @@ pub struct Device {
     pub last_seen_at: Timestamp,
     /// Sequence numbers of session events that were reported; survive a removal.
     pub reported: Ranges,
+    /// Removed by revocation: the key does not come back.
+    pub revoked: bool,
+    /// It has more than a changed membership allows.
+    pub notice: Option<Notice>,
+}
+
+impl Device {
+    /// Whether it is registered: neither removed, nor has it left.
+    pub fn registered(&self, at: Timestamp) -> bool {
+        let left = self.notice.is_some_and(|notice| notice.removes && notice.ends_at <= at);
+        self.removed_at.is_none() && !left
+    }
+}
+
+/// The licenses of a device end at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notice {
+    pub ends_at: Timestamp,
+    /// Nor is the device registered any longer.
+    pub removes: bool,
+}
+
+/// An allowance beyond a cap or gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    pub allowance: Allowance,
+    pub warrant: Warrant,
+    pub granted_at: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +93,8 @@ pub struct License {
     /// All terms, oldest first; never empty.
     pub terms: Vec<RunningTerm>,
     pub closed: Option<Closed>,
+    /// What ends it before its clocks do.
+    pub cuts: Cuts,
     /// How often content keys may have been given: by acquiring, re-issuing and renewing, less
     /// the DRM steps that failed. At 0 a release returns what the acquisition had counted.
     pub deliveries: u32,
@@ -66,6 +104,17 @@ pub struct License {
 pub struct Closed {
     pub at: Timestamp,
     pub why: ClosedWhy,
+    /// It goes on counting until its own device confirms, or can no longer play.
+    pub waits: bool,
+}
+
+/// Ends that a change of the membership set, each lifted by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cuts {
+    /// Its device has notice.
+    pub notice: Option<Timestamp>,
+    /// The membership lapsed.
+    pub lapse: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +124,9 @@ pub enum ClosedWhy {
     /// This device acquired the title anew.
     Replaced,
     DeviceRemoved,
+    Revoked,
+    /// The title was withdrawn.
+    Withdrawn,
 }
 
 /// An accepted request, as much of it as a retry has to be told.
@@ -88,13 +140,27 @@ pub struct Remembered {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    Held { license: LicenseId, term: u32, how: Held },
+    Held {
+        license: LicenseId,
+        term: u32,
+        how: Held,
+    },
     Released,
     DeviceRegistered,
-    DeviceRemoved { closed: Vec<LicenseId> },
+    DeviceRemoved {
+        closed: Vec<LicenseId>,
+    },
     CheckedIn,
-    PlaysRecorded { counted: u32 },
+    PlaysRecorded {
+        counted: u32,
+    },
     DrmFailureRecorded,
+    /// Licenses that were closed by it.
+    Closed {
+        closed: Vec<LicenseId>,
+    },
+    /// It changed something that the state tells.
+    Done,
 }
 
 impl Member {
@@ -103,11 +169,20 @@ impl Member {
         self.licenses.get(id).or_else(|| self.past.get(id))
     }
 
-    /// The open license that this device has for the title, held or not.
+    /// The license that this device has for the title, held or not: open, or closed from elsewhere
+    /// and not confirmed.
     pub fn license_on(&self, device: &DeviceId, title: &TitleId) -> Option<(&LicenseId, &License)> {
-        self.licenses.iter().find(|(_, license)| {
-            license.closed.is_none() && license.device == *device && license.title == *title
-        })
+        let on_device = |license: &&License| license.device == *device && license.title == *title;
+        let mut licenses = self.licenses.iter().filter(|(_, license)| on_device(license));
+        let open = licenses.clone().find(|(_, license)| license.closed.is_none());
+        open.or_else(|| licenses.find(|(_, license)| license.waits()))
+    }
+
+    /// How much exceptions raise a cap, or whether they open a gate: more than nothing.
+    pub fn allowed(&self, rule: &RuleId, at: Timestamp) -> Option<u32> {
+        let live = self.exceptions.values().map(|exception| &exception.allowance);
+        let live = live.filter(|one| one.rule == *rule && at < one.until);
+        live.map(|one| one.amount).reduce(u32::saturating_add)
     }
 }
 
@@ -134,9 +209,26 @@ impl License {
         self.closed.is_none() && at < self.ends_at()
     }
 
-    /// Whether active caps count it: open, and a device could still be playing it.
+    /// Whether active caps count it: open, or not known to be gone from its device, and the device
+    /// could still be playing it.
     pub fn active(&self, at: Timestamp) -> bool {
-        self.closed.is_none() && at < self.may_play_until()
+        self.closed.is_none_or(|closed| closed.waits) && at < self.may_play_until()
+    }
+
+    /// Closed from elsewhere, and its own device has not confirmed.
+    pub fn waits(&self) -> bool {
+        self.closed.is_some_and(|closed| closed.waits)
+    }
+
+    /// Sets what ends the terms to what the cuts say. What has ended stays ended.
+    pub(crate) fn cut(&mut self, at: Timestamp, cuts: Cuts) {
+        let now = [cuts.notice, cuts.lapse].into_iter().flatten().min();
+        for running in &mut self.terms {
+            if running.cut_at.is_none_or(|cut_at| cut_at > at) {
+                running.cut_at = now;
+            }
+        }
+        self.cuts = cuts;
     }
 
     /// Whether nothing but a renewal can bring it back: even a check-in could not.

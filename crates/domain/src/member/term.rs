@@ -64,12 +64,14 @@ pub struct RunningTerm {
     pub check_in_by: Option<Timestamp>,
     /// It was opened without anybody asking.
     pub automatic: bool,
+    /// A change of the membership ends it, whatever its clocks say.
+    pub cut_at: Option<Timestamp>,
 }
 
 impl RunningTerm {
     pub fn new(term: Term) -> Self {
         let check_in_by = term.check_in_within.map(|within| term.started_at + within);
-        Self { first_play: term.begun_at, term, check_in_by, automatic: false }
+        Self { first_play: term.begun_at, term, check_in_by, automatic: false, cut_at: None }
     }
 
     /// The end from what is known and the clock that governs it; `None`: it never ends.
@@ -79,13 +81,18 @@ impl RunningTerm {
             None => self.term.start_by.map(|start_by| (start_by, Clock::Start)),
         };
         [
-            self.term.hard_end.map(|end| (end, Clock::HardEnd)),
+            self.hard_end().map(|end| (end, Clock::HardEnd)),
             self.check_in_by.map(|by| (by, Clock::CheckIn)),
             by_plays,
         ]
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// No play at or after: as promised, or since as cut.
+    pub fn hard_end(&self) -> Option<Timestamp> {
+        [self.term.hard_end, self.cut_at].into_iter().flatten().min()
     }
 
     /// The same without the check-in clock: what a check-in could revive.
@@ -108,7 +115,7 @@ impl RunningTerm {
             // Nothing bounds a play that has begun, or when it begins.
             _ => Timestamp::MAX,
         };
-        let hard_end = self.term.hard_end.unwrap_or(Timestamp::MAX);
+        let hard_end = self.hard_end().unwrap_or(Timestamp::MAX);
         by_plays.min(hard_end).min(self.check_in_by.unwrap_or(Timestamp::MAX))
     }
 

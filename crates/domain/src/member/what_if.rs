@@ -12,7 +12,7 @@ use crate::facts::{Facts, MemberFacts};
 use crate::ids::{DeviceId, LicenseId, PartnerId, RuleId, TitleId};
 use crate::member::{
     Acquired, Answer, Code, Command, Decision, Event, EventBody, Holding, License, Member, Outcome,
-    PlayReport, Refused, Renewed, Request, Term, decide, evolve,
+    PlayReport, Refused, Renewed, Request, Target, Term, decide, evolve,
 };
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -187,7 +187,7 @@ impl Past<'_> {
                 ) = (command, outcome)
                     && asked != held
                 {
-                    self.renamed.insert(asked.clone(), held.clone());
+                    self.rename(asked, held);
                 }
             }
         }
@@ -206,12 +206,11 @@ impl Past<'_> {
                 EventBody::Acquired(Acquired { facts, .. })
                 | EventBody::Renewed(Renewed { facts, .. })
                 | EventBody::Reissued { facts, .. } => Some(&facts.member),
-                EventBody::CheckedIn { facts, .. } => Some(facts),
+                EventBody::CheckedIn { facts, .. } | EventBody::MemberChanged { facts, .. } => {
+                    Some(facts)
+                }
                 EventBody::Refused(refused) => Some(&refused.facts),
-                EventBody::Released { .. }
-                | EventBody::NeverStarted { .. }
-                | EventBody::PlaysRecorded { .. }
-                | EventBody::DrmFailed { .. } => None,
+                _ => None,
             };
             if let Some(facts) = facts {
                 asked.facts = facts.clone();
@@ -300,6 +299,23 @@ impl Past<'_> {
             EventBody::DrmFailed { license, term } => {
                 Command::DrmFailed { license: license.clone(), term: *term }
             }
+            EventBody::MemberChanged { .. } => Command::ChangeMember,
+            EventBody::MembershipLapsed { .. } => Command::LapseMembership,
+            EventBody::MembershipResumed => Command::ResumeMembership,
+            EventBody::Revoked { target, warrant } => {
+                Command::Revoke { target: target.clone(), warrant: warrant.clone() }
+            }
+            EventBody::TitleWithdrawn { title } => Command::WithdrawTitle { title: title.clone() },
+            EventBody::ExceptionGranted { exception, allowance, warrant } => {
+                Command::GrantException {
+                    exception: exception.clone(),
+                    allowance: allowance.clone(),
+                    warrant: warrant.clone(),
+                }
+            }
+            EventBody::ExceptionEnded { exception, warrant } => {
+                Command::EndException { exception: exception.clone(), warrant: warrant.clone() }
+            }
             EventBody::NeverStarted { .. }
             | EventBody::CheckedIn { .. }
             | EventBody::Refused(_) => return None,
@@ -332,17 +348,20 @@ impl Past<'_> {
         self.made += 1;
         let id = LicenseId::new(&format!("{instead_of}~{}", self.made));
         let id = id.unwrap_or_else(|_| instead_of.clone());
-        self.renamed.insert(instead_of.clone(), id.clone());
+        self.rename(instead_of, &id);
         id
     }
 
     fn instead_of<'b>(&'b self, license: &'b LicenseId) -> &'b LicenseId {
-        let mut license = license;
-        // Each was renamed to a newer one.
-        while let Some(other) = self.renamed.get(license) {
-            license = other;
+        self.renamed.get(license).unwrap_or(license)
+    }
+
+    /// From now on `held` stands for what there really was.
+    fn rename(&mut self, license: &LicenseId, held: &LicenseId) {
+        for (_, stands) in self.renamed.iter_mut().filter(|(_, stands)| *stands == license) {
+            stands.clone_from(held);
         }
-        license
+        self.renamed.insert(license.clone(), held.clone());
     }
 
     /// As the device would have sent it; `None` when it is about a license that would not be there.
@@ -362,7 +381,10 @@ impl Past<'_> {
                     };
                 }
             }
-            Command::Release { license, .. } => *license = self.would_be(license)?.0,
+            Command::Release { license, .. }
+            | Command::Revoke { target: Target::License(license), .. } => {
+                *license = self.would_be(license)?.0;
+            }
             Command::RecordPlays { plays, .. } => plays.retain_mut(|play| {
                 let would_be = self.would_be(&play.license);
                 if let Some((id, running)) = &would_be {
@@ -378,9 +400,7 @@ impl Past<'_> {
                 }
                 would_be.is_some()
             }),
-            Command::RegisterDevice { .. }
-            | Command::RemoveDevice { .. }
-            | Command::Acquire { .. } => {}
+            _ => {}
         }
         Some(command)
     }

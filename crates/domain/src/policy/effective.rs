@@ -128,6 +128,7 @@ impl TermsPatch {
             renew_after_end: self.renew_after_end.or(wider.renew_after_end),
             renew_from: self.renew_from.or(wider.renew_from),
             auto_renew_every: self.auto_renew_every.or(wider.auto_renew_every),
+            release_frees: self.release_frees.or(wider.release_frees),
         }
     }
 
@@ -153,6 +154,7 @@ impl TermsPatch {
             // Neither of the two is tighter for every length.
             renew_from: self.renew_from,
             auto_renew_every: self.auto_renew_every.max(by.auto_renew_every),
+            release_frees: self.release_frees.max(by.release_frees),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::facts::{DeviceClass, Fact, MemberFacts, TitleFacts};
 use crate::ids::{DeviceId, LicenseId, RuleId, Tag, TitleId};
 use crate::member::{CapState, Code, CountedKind, Finding, License, Member};
 use crate::policy::effective::{Effective, Level};
-use crate::policy::{Cap, Condition, Counts, Gate, Of, ScopeKey, When, Window};
+use crate::policy::{Cap, Condition, Counts, Gate, Keep, Of, ScopeKey, When, Window};
 use crate::time::Timestamp;
 
 /// One command as the policy sees it.
@@ -83,7 +83,8 @@ pub fn gate_findings(ask: &Ask<'_>) -> Vec<Finding> {
     }
     let asked = |gate: &&Gate| ask.selected(&gate.of, &gate.when, &gate.needs);
     for gate in ask.rules.gates().filter(asked) {
-        if let Some(code) = closed(gate, ask) {
+        let excepted = || ask.member.allowed(&gate.id, ask.at).is_some();
+        if let Some(code) = closed(gate, ask).filter(|_| !excepted()) {
             findings.push(finding(code, Some(&gate.id), None));
         }
     }
@@ -145,6 +146,37 @@ pub fn cap_states(ask: &Ask<'_>) -> Vec<CapState> {
         states.min_by_key(CapState::left)
     };
     applying_caps(ask).filter_map(states).collect()
+}
+
+/// The devices that caps on devices have no room for, by what leaves: `true` where the device is
+/// not even registered any longer. Only what no title splits is looked at.
+pub fn surplus_devices(ask: &Ask<'_>, keep: Keep) -> BTreeMap<DeviceId, bool> {
+    let active = active(ask);
+    let mut surplus: BTreeMap<DeviceId, bool> = BTreeMap::new();
+    let caps = ask.rules.caps().filter(|(_, cap)| {
+        matches!(cap.counts, Counts::DevicesHolding | Counts::DevicesRegistered)
+            && cap.of.tags.is_empty()
+            && cap.per.iter().all(|key| *key == ScopeKey::DeviceClass)
+    });
+    for (level, cap) in caps {
+        let of_class =
+            |class: &DeviceClass| cap.of.classes.is_empty() || cap.of.classes.contains(class);
+        let by_class = cap.per.contains(&ScopeKey::DeviceClass);
+        for class in DeviceClass::ALL.into_iter().filter(of_class) {
+            let ask = Ask { class, ..*ask };
+            if ask.selected(&cap.of, &cap.when, &cap.needs) {
+                let count = Count { ask: &ask, level, cap, active: &active, tag: None };
+                let removed = cap.counts == Counts::DevicesRegistered;
+                for device in count.surplus(keep) {
+                    *surplus.entry(device).or_default() |= removed;
+                }
+            }
+            if !by_class {
+                break; // The count is the same for every class.
+            }
+        }
+    }
+    surplus
 }
 
 /// The ids of the caps that the command is counted under.

@@ -27,6 +27,37 @@ pub struct Policy {
     pub partners: BTreeMap<PartnerId, Rules>,
     pub series: BTreeMap<SeriesId, Rules>,
     pub titles: BTreeMap<TitleId, Rules>,
+    /// What leaves when a membership allows fewer devices; `None`: nothing.
+    pub downgrade: Option<Downgrade>,
+    /// How long after a lapse all licenses end; `None`: each by its own clocks.
+    pub lapse_ends_within: Option<Duration>,
+}
+
+impl Policy {
+    /// Whether a cap or gate of any level has this id. Looks at all of them: for an operator's
+    /// deed, and for no decision.
+    pub fn has_rule(&self, id: &RuleId) -> bool {
+        let levels = self.partners.values().chain(self.series.values()).chain(self.titles.values());
+        [&self.default].into_iter().chain(levels).any(|rules| {
+            rules.caps.iter().any(|cap| cap.id == *id)
+                || rules.gates.iter().any(|gate| gate.id == *id)
+        })
+    }
+}
+
+/// What a downgrade does to devices beyond the new limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Downgrade {
+    pub keep: Keep,
+    /// How long they have until they leave.
+    pub notice: Duration,
+}
+
+/// Which devices stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    LastSeen,
+    FirstRegistered,
 }
 
 /// What one level of the policy says.
@@ -62,6 +93,16 @@ pub struct TermsPatch {
     pub renew_from: Option<RenewFrom>,
     /// A license is renewed without anybody asking at most once in so long.
     pub auto_renew_every: Option<Duration>,
+    /// When a license that another device closed stops counting.
+    pub release_frees: Option<ReleaseFrees>,
+}
+
+/// The order is from loose to tight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReleaseFrees {
+    AtOnce,
+    /// Its own device says that the copy is gone, or can no longer play it.
+    WhenConfirmed,
 }
 
 /// Whose first play starts the finish clock. The order is from loose to tight.

@@ -187,8 +187,14 @@ async fn told(
         Outcome::CheckedIn(checked_in) => {
             ToldOutcome::CheckIn(check_in::answer(state, member, accepted, checked_in)?)
         }
-        Outcome::PlaysRecorded { .. } | Outcome::DrmFailureRecorded { .. } => {
-            return Err(ledger::unexpected());
-        }
+        Outcome::PlaysRecorded { .. }
+        | Outcome::DrmFailureRecorded { .. }
+        | Outcome::MemberChanged { .. }
+        | Outcome::MembershipLapsed { .. }
+        | Outcome::MembershipResumed { .. }
+        | Outcome::Revoked { .. }
+        | Outcome::TitleWithdrawn { .. }
+        | Outcome::ExceptionGranted { .. }
+        | Outcome::ExceptionEnded { .. } => return Err(ledger::unexpected()),
     })
 }

@@ -146,7 +146,7 @@ impl License {
                     .map(|(first, within)| Instant(first + within)),
                 finish_within_ms: term.finish_within.map(domain::Duration::as_millis),
                 check_in_by: running.check_in_by.map(Instant),
-                hard_end: term.hard_end.map(Instant),
+                hard_end: running.hard_end().map(Instant),
             },
             may_play_until: Instant::unless_never(license.may_play_until()),
             first_played_at: running.first_play.map(Instant),
@@ -182,7 +182,9 @@ impl Status {
         match license.closed.map(|closed| closed.why) {
             Some(ClosedWhy::Released) => Self::Returned,
             Some(ClosedWhy::NeverStarted) => Self::Cancelled,
-            Some(ClosedWhy::DeviceRemoved) => Self::Revoked,
+            Some(ClosedWhy::DeviceRemoved | ClosedWhy::Revoked | ClosedWhy::Withdrawn) => {
+                Self::Revoked
+            }
             Some(ClosedWhy::Replaced) => Self::Expired,
             None if !license.held(at) => Self::Expired,
             None if license.term().first_play.is_some() => Self::Active,
@@ -212,6 +214,8 @@ pub(crate) fn license_events(
         EventBody::Renewed(renewed) if renewed.license == *id => Some("renew"),
         EventBody::Released { license, .. } if license == id => Some("return"),
         EventBody::NeverStarted { license } if license == id => Some("cancel"),
+        EventBody::Revoked { target, .. } if target.is_of(id, &license.device) => Some("revoke"),
+        EventBody::TitleWithdrawn { title } if *title == license.title => Some("revoke"),
         EventBody::DeviceRemoved { device, .. } if *device == license.device => Some("revoke"),
         EventBody::PlaysRecorded { plays, .. } if plays.iter().any(|p| p.license == *id) => {
             Some("play")

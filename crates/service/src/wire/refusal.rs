@@ -56,6 +56,8 @@ pub(crate) struct CapFinding {
     /// What splits the count, beside the member.
     pub per: Vec<&'static str>,
     pub limit: u32,
+    /// How much of the limit is by exceptions.
+    pub raised: u32,
     /// As counted before the command.
     pub used: u32,
     /// Absent: what is true now, or ever was.
@@ -114,6 +116,8 @@ pub(crate) struct CapState {
     pub counts: String,
     pub per: Vec<&'static str>,
     pub limit: u32,
+    /// How much of the limit is by exceptions.
+    pub raised: u32,
     pub used: u32,
     pub remaining: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,11 +168,12 @@ impl Finding {
 
 impl CapFinding {
     fn new(cap: &DomainCap) -> Self {
-        let DomainCap { counts, per, tag, limit, used, window, contributors } = cap;
+        let DomainCap { counts, per, tag, limit, raised, used, window, contributors } = cap;
         Self {
             counts: counts.name(),
             per: scope(per),
             limit: *limit,
+            raised: *raised,
             used: *used,
             window: self::window(*window),
             tag: tag.as_ref().map(TagName::from),
@@ -210,13 +215,15 @@ impl Remedy {
 
 impl CapState {
     pub(crate) fn new(state: &DomainCapState, message: String) -> Self {
-        let DomainCapState { rule, counts, per, tag, limit, used, window, frees_at, warns } = state;
+        let DomainCapState { rule, counts, per, tag, limit, raised, used, window, frees_at, warns } =
+            state;
         Self {
             rule: rule.into(),
             message,
             counts: counts.name(),
             per: scope(per),
             limit: *limit,
+            raised: *raised,
             used: *used,
             remaining: state.left(),
             window: self::window(*window),

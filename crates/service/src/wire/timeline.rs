@@ -1,8 +1,8 @@
 //! What operators see: everything that happened to a member, and where it left the member.
 
 use domain::member::{
-    Command as DomainCommand, Event, EventBody as DomainBody, License as DomainLicense,
-    Term as DomainTerm,
+    Command as DomainCommand, Event, EventBody as DomainBody, License as DomainLicense, Target,
+    Term as DomainTerm, Warrant,
 };
 use domain::{Facts as DomainFacts, LicenseId, Member, MemberId, Timestamp};
 use engine::viewing::Viewed;
@@ -87,6 +87,8 @@ pub(crate) enum EventBody {
         by: Option<Device>,
         /// What the acquisition had counted was given back.
         returned: bool,
+        /// It counts until its own device confirms, or can no longer play.
+        waits: bool,
     },
     NeverStarted {
         license: LicenseRef,
@@ -112,6 +114,54 @@ pub(crate) enum EventBody {
         facts: MemberFacts,
         refusal: Refusal,
     },
+    /// Another plan or territory.
+    MemberChanged {
+        facts: MemberFacts,
+        policy: Policy,
+        /// The devices that have notice.
+        leaving: Vec<Leaving>,
+    },
+    MembershipLapsed {
+        policy: Policy,
+        /// When all licenses end; absent: each by its own clocks.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ends_at: Option<Instant>,
+    },
+    MembershipResumed,
+    /// Without license and device: the member.
+    Revoked {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        license: Option<LicenseRef>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        device: Option<Device>,
+        actor: String,
+        reason: String,
+    },
+    TitleWithdrawn {
+        title: Title,
+    },
+    ExceptionGranted {
+        exception: String,
+        rule: Rule,
+        amount: u32,
+        until: Instant,
+        actor: String,
+        reason: String,
+    },
+    ExceptionEnded {
+        exception: String,
+        actor: String,
+        reason: String,
+    },
+}
+
+/// A device that a changed membership has no room for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Leaving {
+    pub device: Device,
+    pub at: Instant,
+    /// Nor is it registered any longer.
+    pub removed: bool,
 }
 
 /// Everything that a policy could ask about, as it was when this was decided.
@@ -204,6 +254,7 @@ impl TimelineEvent {
 }
 
 impl EventBody {
+    #[expect(clippy::too_many_lines, reason = "one match over the kinds of events")]
     fn new(body: DomainBody, at: Timestamp, names: Names<'_>) -> Self {
         use crate::wire::scalar::Id;
         let rules = |caps: &[domain::RuleId]| caps.iter().map(Rule::from).collect();
@@ -241,8 +292,8 @@ impl EventBody {
                 policy: Id(renewed.policy),
                 facts: Facts::new(&renewed.facts),
             },
-            DomainBody::Released { license, by, returned } => {
-                Self::Released { license: Id(license), by: by.map(Id), returned }
+            DomainBody::Released { license, by, returned, waits } => {
+                Self::Released { license: Id(license), by: by.map(Id), returned, waits }
             }
             DomainBody::NeverStarted { license } => Self::NeverStarted { license: Id(license) },
             DomainBody::CheckedIn { device, moved, facts, policy } => Self::CheckedIn {
@@ -271,6 +322,44 @@ impl EventBody {
                 facts: (&refused.facts).into(),
                 refusal: Refusal::new(&refused, at, names),
             },
+            DomainBody::MemberChanged { facts, policy, leaving } => Self::MemberChanged {
+                facts: (&facts).into(),
+                policy: Id(policy),
+                leaving: leaving
+                    .into_iter()
+                    .map(|one| Leaving {
+                        device: Id(one.device),
+                        at: one.at.into(),
+                        removed: one.removed,
+                    })
+                    .collect(),
+            },
+            DomainBody::MembershipLapsed { policy, ends_at } => {
+                Self::MembershipLapsed { policy: Id(policy), ends_at: ends_at.map(Instant) }
+            }
+            DomainBody::MembershipResumed => Self::MembershipResumed,
+            DomainBody::Revoked { target, warrant: Warrant { actor, reason } } => {
+                let (license, device) = match target {
+                    Target::License(license) => (Some(Id(license)), None),
+                    Target::Device(device) => (None, Some(Id(device))),
+                    Target::Member => (None, None),
+                };
+                Self::Revoked { license, device, actor, reason }
+            }
+            DomainBody::TitleWithdrawn { title } => Self::TitleWithdrawn { title: Id(title) },
+            DomainBody::ExceptionGranted { exception, allowance, warrant } => {
+                Self::ExceptionGranted {
+                    exception: exception.to_string(),
+                    rule: Id(allowance.rule),
+                    amount: allowance.amount,
+                    until: allowance.until.into(),
+                    actor: warrant.actor,
+                    reason: warrant.reason,
+                }
+            }
+            DomainBody::ExceptionEnded { exception, warrant: Warrant { actor, reason } } => {
+                Self::ExceptionEnded { exception: exception.to_string(), actor, reason }
+            }
         }
     }
 }
@@ -349,6 +438,21 @@ impl Asked {
                 term: Some(*term),
                 ..asked("drm_failed", None)
             },
+            DomainCommand::ChangeMember => asked("change_member", None),
+            DomainCommand::LapseMembership => asked("lapse_membership", None),
+            DomainCommand::ResumeMembership => asked("resume_membership", None),
+            DomainCommand::Revoke { target: Target::License(license), .. } => {
+                Self { license: Some(license.into()), ..asked("revoke", None) }
+            }
+            DomainCommand::Revoke { target: Target::Device(device), .. } => {
+                asked("revoke", Some(device))
+            }
+            DomainCommand::Revoke { target: Target::Member, .. } => asked("revoke", None),
+            DomainCommand::WithdrawTitle { title } => {
+                Self { title: Some(title.into()), ..asked("withdraw_title", None) }
+            }
+            DomainCommand::GrantException { .. } => asked("grant_exception", None),
+            DomainCommand::EndException { .. } => asked("end_exception", None),
         }
     }
 }

@@ -7,7 +7,8 @@ fn said(counts: Counts, per: &[ScopeKey], limit: u32, used: u32) -> String {
     let at = Timestamp::from_millis;
     let window = matches!(counts, Counts::Events(_)).then(|| (at(0), at(1)));
     let per = per.to_vec();
-    let cap = CapFinding { counts, per, tag: None, limit, used, window, contributors: vec![] };
+    let cap =
+        CapFinding { counts, per, tag: None, limit, raised: 0, used, window, contributors: vec![] };
     let (code, rule, frees_at) = (Code::CapReached, None, None);
     let acquire = Command::Acquire {
         device: DeviceId::new("phone").unwrap(),

@@ -94,7 +94,7 @@ impl Desk<'_> {
     ) -> Vec<LicenseId> {
         let may_be_playing = |id: &LicenseId| {
             let license = self.member.licenses.get(id);
-            license.is_some_and(|l| l.device == *device && l.active(self.at))
+            license.is_some_and(|l| l.closed.is_none() && l.device == *device && l.active(self.at))
         };
         let kept = |id: &LicenseId| {
             !closing.contains(id)

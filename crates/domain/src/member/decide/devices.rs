@@ -2,8 +2,8 @@
 
 use super::{Desk, Step};
 use crate::facts::DeviceClass;
-use crate::ids::{DeviceId, KeyThumbprint, LicenseId};
-use crate::member::{Code, DeviceDecided, EventBody, Finding, License, Outcome};
+use crate::ids::{DeviceId, KeyThumbprint};
+use crate::member::{Code, DeviceDecided, EventBody, Finding, Outcome};
 use crate::policy::Effective;
 use crate::policy::evaluate::{Adds, Ask, applying_cap_ids, cap_findings};
 
@@ -19,8 +19,14 @@ impl Desk<'_> {
         if known.is_some_and(|known| known.key != *key) {
             return self.refuse(Code::DeviceKeyMismatch);
         }
+        if known.is_some_and(|known| known.revoked) {
+            return self.refuse(Code::DeviceRevoked);
+        }
+        if self.member.revoked_at.is_some() {
+            return self.refuse(Code::MemberRevoked);
+        }
         let outcome = |already| Outcome::DeviceRegistered { device: device.clone(), already };
-        if known.is_some_and(|known| known.removed_at.is_none()) {
+        if known.is_some_and(|known| known.registered(self.at)) {
             return Step::done(outcome(true), vec![]);
         }
         let (findings, decided) = self.device_decided(device, class, Adds::Registration);
@@ -37,13 +43,13 @@ impl Desk<'_> {
     pub(super) fn remove(&self, device: &DeviceId) -> Step {
         let outcome = |closed| Outcome::DeviceRemoved { device: device.clone(), closed };
         match self.device(device) {
-            Err(Code::DeviceRemoved) => Step::done(outcome(vec![]), vec![]),
+            Err(Code::DeviceRemoved | Code::DeviceRevoked) => Step::done(outcome(vec![]), vec![]),
             Err(code) => self.refuse(code),
             Ok(known) => {
                 let (findings, decided) = self.device_decided(device, known.class, Adds::Removal);
                 let removed =
                     EventBody::DeviceRemoved { device: device.clone(), decided: Some(decided) };
-                let outcome = outcome(self.open_on(device));
+                let outcome = outcome(self.closing(|license| license.device == *device));
                 Step { findings, bodies: vec![removed], outcome: Some(outcome) }
             }
         }
@@ -83,12 +89,5 @@ impl Desk<'_> {
             command: self.command,
             in_list: self.in_list,
         }
-    }
-
-    fn open_on(&self, device: &DeviceId) -> Vec<LicenseId> {
-        let open = |(_, license): &(&LicenseId, &License)| {
-            license.closed.is_none() && license.device == *device
-        };
-        self.member.licenses.iter().filter(open).map(|(id, _)| id.clone()).collect()
     }
 }

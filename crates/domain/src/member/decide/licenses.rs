@@ -9,7 +9,7 @@ use crate::member::{
     Acquired, Code, Device, EventBody, Finding, Held, License, Outcome, Renewed, Term,
 };
 use crate::policy::evaluate::{Adds, applying_cap_ids, cap_findings, gate_findings};
-use crate::policy::{Beginning, FinishAnchor, RenewFrom, TermsPatch};
+use crate::policy::{Beginning, Effective, FinishAnchor, ReleaseFrees, RenewFrom, TermsPatch};
 use crate::time::{Duration, Timestamp};
 
 impl<'a> Desk<'a> {
@@ -20,7 +20,7 @@ impl<'a> Desk<'a> {
         title_facts: Option<&TitleFacts>,
         license: &LicenseId,
     ) -> Step {
-        let device = match self.device(device_id) {
+        let device = match self.receiving(device_id) {
             Ok(device) => device,
             Err(code) => return self.refuse(code),
         };
@@ -37,7 +37,8 @@ impl<'a> Desk<'a> {
         let terms = ask.rules.terms(&facts);
         let beginning = self.first_term(title, &terms);
         let over = self.over_at_birth(&terms, beginning, &facts);
-        let mut findings: Vec<Finding> = over.into_iter().collect();
+        let mut findings: Vec<Finding> = self.leaving_finding(device).into_iter().collect();
+        findings.extend(over);
         findings.extend(gate_findings(&ask));
         findings.extend(cap_findings(&ask));
         let acquired = Acquired {
@@ -59,8 +60,10 @@ impl<'a> Desk<'a> {
 
     /// What the term begins with that acquiring now promises.
     pub(super) fn first_term(&self, title: &TitleId, terms: &TermsPatch) -> Beginning {
-        let first_play = self.member.first_plays.get(title).copied();
-        let begun_at = first_play.filter(|_| terms.anchor() == Some(FinishAnchor::Title));
+        let begun_at = match terms.anchor() {
+            Some(FinishAnchor::Title) => self.member.first_plays.get(title).copied(),
+            _ => None,
+        };
         Beginning { number: 1, at: self.at, from: self.at, begun_at }
     }
 
@@ -147,7 +150,8 @@ impl<'a> Desk<'a> {
         let terms = ask.rules.terms(&facts);
         let beginning = self.next_term(license, &terms);
         let term = terms.promise(beginning, &facts);
-        let mut findings = self.renewal_findings(license, &term);
+        let mut findings: Vec<Finding> = self.leaving_finding(device).into_iter().collect();
+        findings.extend(self.renewal_findings(license, &term));
         findings.extend(self.too_soon(license, &terms).filter(|_| automatic));
         findings.extend(self.over_at_birth(&terms, beginning, &facts));
         findings.extend(gate_findings(&ask));
@@ -170,7 +174,7 @@ impl<'a> Desk<'a> {
         device: &DeviceId,
         id: &LicenseId,
     ) -> Result<(&'a Device, &'a License), Code> {
-        let known = self.device(device)?;
+        let known = self.receiving(device)?;
         match self.member.license(id) {
             None => Err(Code::LicenseUnknown),
             Some(license) if license.closed.is_some() => Err(Code::LicenseClosed),
@@ -211,14 +215,27 @@ impl<'a> Desk<'a> {
         if by.is_some_and(|by| !self.member.devices.contains_key(by)) {
             return self.refuse(Code::DeviceUnknown);
         }
-        let open = self.member.license(id).filter(|license| license.closed.is_none());
-        let bodies = open.map(|license| EventBody::Released {
-            license: id.clone(),
-            by: by.cloned(),
-            returned: license.deliveries == 0,
+        let license = self.member.license(id);
+        let own = |license: &License| by == Some(&license.device);
+        let open = license.filter(|l| l.closed.is_none() || (l.waits() && own(l)));
+        let bodies = open.map(|license| {
+            let returned = license.closed.is_none() && license.deliveries == 0;
+            EventBody::Released {
+                license: id.clone(),
+                by: by.cloned(),
+                returned,
+                waits: !returned && !own(license) && self.release_waits(license),
+            }
         });
         let outcome = Outcome::Released { license: id.clone(), already: bodies.is_none() };
         Step::done(outcome, bodies.into_iter().collect())
+    }
+
+    /// By the policy as it is now.
+    fn release_waits(&self, license: &License) -> bool {
+        let rules = Effective::new(self.policy, &license.title, &license.facts.title);
+        let frees = rules.terms(&license.facts).release_frees;
+        frees == Some(ReleaseFrees::WhenConfirmed) && license.active(self.at)
     }
 
     pub(super) fn drm_failed(&self, id: &LicenseId, term: u32) -> Step {

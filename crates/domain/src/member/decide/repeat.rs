@@ -5,7 +5,8 @@ use crate::facts::Facts;
 use crate::ids::LicenseId;
 use crate::member::evolve::IDEMPOTENCY_KEPT;
 use crate::member::{
-    Answer, Cause, CheckedIn, Command, Decision, Effect, Event, EventBody, Member, Outcome, Request,
+    Answer, Cause, CheckedIn, Command, Decision, Effect, Event, EventBody, Leaving, Member,
+    Outcome, Request,
 };
 use crate::policy::Policy;
 use crate::policy::evaluate::InList;
@@ -89,6 +90,32 @@ impl Desk<'_> {
             (Command::DrmFailed { license, .. }, _) => {
                 Outcome::DrmFailureRecorded { license: license.clone() }
             }
+            (Command::ChangeMember, _) => {
+                let noticed = self.member.devices.iter().filter_map(|(device, known)| {
+                    let notice = known.notice.filter(|notice| self.at < notice.ends_at)?;
+                    let (device, at) = (device.clone(), notice.ends_at);
+                    Some(Leaving { device, at, removed: notice.removes })
+                });
+                Outcome::MemberChanged { leaving: noticed.collect() }
+            }
+            (Command::LapseMembership, effect) => {
+                Outcome::MembershipLapsed { already: effect.is_none() }
+            }
+            (Command::ResumeMembership, effect) => {
+                Outcome::MembershipResumed { already: effect.is_none() }
+            }
+            (Command::Revoke { .. }, effect) => {
+                Outcome::Revoked { closed: closed_by(effect), already: effect.is_none() }
+            }
+            (Command::WithdrawTitle { .. }, effect) => {
+                Outcome::TitleWithdrawn { closed: closed_by(effect) }
+            }
+            (Command::GrantException { exception, .. }, _) => {
+                Outcome::ExceptionGranted { exception: exception.clone() }
+            }
+            (Command::EndException { exception, .. }, effect) => {
+                Outcome::ExceptionEnded { exception: exception.clone(), already: effect.is_none() }
+            }
             // INVARIANT: an accepted one has its effect. Were it lost, deciding anew is safe.
             (Command::Acquire { .. } | Command::Renew { .. }, _) => return None,
         };
@@ -101,5 +128,12 @@ impl Desk<'_> {
         let license = self.member.license(id).filter(|license| license.held(self.at))?;
         let facts = Facts::new(self.facts, license.facts.class, &license.facts.title);
         (license.deliveries == 0).then(|| self.reissued(id, license.term().term.number, facts))
+    }
+}
+
+fn closed_by(effect: Option<&Effect>) -> Vec<LicenseId> {
+    match effect {
+        Some(Effect::Closed { closed }) => closed.clone(),
+        _ => Vec::new(),
     }
 }

@@ -9,6 +9,7 @@ mod devices;
 mod gates;
 mod idempotency;
 mod lists;
+mod membership;
 mod plays;
 mod properties;
 mod refusals;

@@ -23,6 +23,7 @@ pub(super) enum Deed {
         automatic: bool,
     },
     Release {
+        by: Option<&'static str>,
         nth: usize,
     },
     CheckIn {
@@ -43,6 +44,11 @@ pub(super) enum Deed {
     Tighten,
     /// Other facts from now on.
     Become(MemberFacts),
+    /// What changes around the member.
+    Around(Command),
+    Revoke {
+        nth: usize,
+    },
 }
 
 fn devices() -> impl Strategy<Value = &'static str> {
@@ -70,7 +76,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         8 => (devices(), 0u8..4).prop_map(|(on, title)| Deed::Acquire { on, title }),
         3 => (any::<prop::sample::Index>(), any::<bool>())
             .prop_map(|(i, automatic)| Deed::Renew { nth: i.index(1_000), automatic }),
-        2 => any::<prop::sample::Index>().prop_map(|i| Deed::Release { nth: i.index(1_000) }),
+        2 => (prop::option::of(prop::sample::select(vec!["a", "b", "c"])), any::<prop::sample::Index>())
+            .prop_map(|(by, i)| Deed::Release { by, nth: i.index(1_000) }),
         2 => (devices(), any::<bool>()).prop_map(|(on, started)| Deed::CheckIn { on, started }),
         3 => (any::<prop::sample::Index>(), -30i64..900)
             .prop_map(|(i, hours_ago)| Deed::Play { nth: i.index(1_000), hours_ago }),
@@ -78,6 +85,37 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => devices().prop_map(|on| Deed::Register { on }),
         1 => Just(Deed::Tighten),
         1 => member_facts().prop_map(Deed::Become),
+        2 => around().prop_map(Deed::Around),
+        1 => any::<prop::sample::Index>().prop_map(|i| Deed::Revoke { nth: i.index(1_000) }),
+    ]
+}
+
+fn warrant() -> Warrant {
+    Warrant { actor: "kim".to_owned(), reason: "asked".to_owned() }
+}
+
+fn around() -> impl Strategy<Value = Command> {
+    let exception = |name: &str| crate::ids::ExceptionId::new(name).unwrap();
+    let grant = (0u8..3, 0u8..4, 0u32..3, 0i64..60).prop_map(move |(id, cap, amount, until)| {
+        let allowance = Allowance { rule: rule(&format!("cap-{cap}")), amount, until: day(until) };
+        let exception = exception(&id.to_string());
+        Command::GrantException { exception, allowance, warrant: warrant() }
+    });
+    let end = (0u8..3).prop_map(move |id| Command::EndException {
+        exception: exception(&id.to_string()),
+        warrant: warrant(),
+    });
+    prop_oneof![
+        3 => Just(Command::ChangeMember),
+        1 => Just(Command::LapseMembership),
+        3 => Just(Command::ResumeMembership),
+        1 => devices().prop_map(|on| Command::Revoke {
+            target: Target::Device(device(on)),
+            warrant: warrant(),
+        }),
+        1 => (0u8..4).prop_map(|n| Command::WithdrawTitle { title: title(&n.to_string()) }),
+        3 => grant,
+        1 => end,
     ]
 }
 
@@ -158,16 +196,21 @@ fn a_cap() -> impl Strategy<Value = Cap> {
     let scopes = prop::sample::select(vec![Device, DeviceClass]);
     let of_devices = (counted, prop::collection::btree_set(scopes, 0..2), Just(None));
     let what = prop_oneof![4 => of_licenses.boxed(), 1 => of_devices.boxed()];
-    (what, limit(), prop::option::weighted(0.2, 1i64..20), any::<bool>()).prop_map(
-        |(((counts, window), per, tags), limit, idle_days, lenient)| {
+    let selects = (prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    let idle_days = prop::option::weighted(0.2, 1i64..20);
+    (what, limit(), idle_days, any::<bool>(), selects).prop_map(
+        |(((counts, window), per, tags), limit, idle_days, lenient, (of_class, of_plan))| {
             let per: Vec<ScopeKey> = per.into_iter().collect();
-            let of_plan = matches!(limit.by, LimitBy::Plan(_)) && lenient;
+            let classes = if of_class { vec![crate::facts::DeviceClass::Phone] } else { vec![] };
+            let plans = if of_plan { vec!["basic".parse().unwrap()] } else { vec![] };
+            let by_plan = of_plan || matches!(limit.by, LimitBy::Plan(_));
             let of_holders = matches!(counts, Counts::DevicesHolding | Counts::DevicesRegistered);
             Cap {
-                of: Of { tags: tags.unwrap_or_default(), classes: vec![] },
+                of: Of { tags: tags.unwrap_or_default(), classes },
+                when: When { plans, ..When::default() },
                 idle_after: idle_days.filter(|_| of_holders).map(Duration::days),
                 limit,
-                needs: if of_plan { vec![Fact::Plan] } else { vec![] },
+                needs: if by_plan && lenient { vec![Fact::Plan] } else { vec![] },
                 ..cap("cap", counts, &per, window, 0)
             }
         },
@@ -187,8 +230,9 @@ fn terms() -> impl Strategy<Value = TermsPatch> {
         (days(20), hours(200), days(15), rarely(40), hours(30), hours(6)),
         (instant(), instant(), prop::option::of(any::<bool>()), prop::option::of(0u32..4)),
         (days(10), days(30), prop::option::of(anchor), prop::option::of(from), rarely(20)),
+        prop::bool::weighted(0.3),
     )
-        .prop_map(|(lengths, dates, renewals)| {
+        .prop_map(|(lengths, dates, renewals, waits)| {
             let (start_within, finish_within, check_in_within, end_within, grace, run) = lengths;
             let (not_before, hard_end, end_with_availability, renewals_max) = dates;
             let (before, after, finish_anchor, renew_from, auto_renew_every) = renewals;
@@ -208,6 +252,7 @@ fn terms() -> impl Strategy<Value = TermsPatch> {
                 renew_after_end: after,
                 renew_from,
                 auto_renew_every,
+                release_frees: waits.then_some(ReleaseFrees::WhenConfirmed),
             }
         })
 }
@@ -240,12 +285,33 @@ pub(super) fn a_policy() -> impl Strategy<Value = Policy> {
     });
     let caps = prop::collection::vec(a_cap(), 0..4);
     let gates = prop::option::weighted(0.2, a_gate());
-    (terms(), tighten, caps, gates).prop_map(|(terms, tighten, caps, gates)| {
+    let downgrade =
+        prop::option::of((any::<bool>(), 0i64..10).prop_map(|(seen, days)| Downgrade {
+            keep: if seen { Keep::LastSeen } else { Keep::FirstRegistered },
+            notice: Duration::days(days),
+        }));
+    let lapse = prop::option::of((0i64..10).prop_map(Duration::days));
+    // Where each cap stands: of three, one is of a partner, a series or a title.
+    let levels = prop::collection::vec(0u8..9, 4);
+    let around = (downgrade, lapse, levels);
+    (terms(), tighten, caps, gates, around).prop_map(|(terms, tighten, caps, gates, around)| {
         let caps = caps.into_iter().enumerate();
         let named = |(i, c): (usize, Cap)| Cap { id: rule(&format!("cap-{i}")), ..c };
         let mut policy = policy(terms, caps.map(named).collect());
         policy.default.tighten = tighten.into_iter().collect();
         policy.default.gates = gates.into_iter().collect();
+        let (downgrade, lapse_ends_within, levels) = around;
+        (policy.downgrade, policy.lapse_ends_within) = (downgrade, lapse_ends_within);
+        for (cap, level) in std::mem::take(&mut policy.default.caps).into_iter().zip(levels) {
+            let narrow = level < 3 && !cap.counts.is_of_devices();
+            let rules = match level {
+                0 if narrow => policy.partners.entry("s".parse().unwrap()).or_default(),
+                1 if narrow => policy.series.entry("saga".parse().unwrap()).or_default(),
+                2 if narrow => policy.titles.entry(title("0")).or_default(),
+                _ => &mut policy.default,
+            };
+            rules.caps.push(cap);
+        }
         policy
     })
 }
@@ -274,7 +340,11 @@ fn command(world: &mut World, sequence: u64, at: Timestamp, deed: &Deed) -> Opti
                 automatic: *automatic,
             }
         }
-        Deed::Release { nth } => release("a", &pick(nth)?),
+        Deed::Release { by, nth } => Command::Release { by: by.map(device), license: pick(nth)? },
+        Deed::Around(command) => command.clone(),
+        Deed::Revoke { nth } => {
+            Command::Revoke { target: Target::License(pick(nth)?), warrant: warrant() }
+        }
         Deed::CheckIn { on, started } => {
             let holdings: Vec<_> = ids.iter().map(|id| (id, *started)).collect();
             check_in(on, &holdings)
@@ -291,7 +361,7 @@ fn command(world: &mut World, sequence: u64, at: Timestamp, deed: &Deed) -> Opti
             register(on, class, on)
         }
         Deed::Tighten => {
-            for cap in &mut world.policy.default.caps {
+            for cap in every_cap(&mut world.policy) {
                 cap.limit.otherwise = cap.limit.otherwise.map(|limit| limit.saturating_sub(1));
             }
             return None;
@@ -301,6 +371,35 @@ fn command(world: &mut World, sequence: u64, at: Timestamp, deed: &Deed) -> Opti
             return None;
         }
     })
+}
+
+fn every_level(policy: &mut Policy) -> impl Iterator<Item = &mut Rules> {
+    let Policy { default, partners, series, titles, .. } = policy;
+    let narrow = partners.values_mut().chain(series.values_mut()).chain(titles.values_mut());
+    std::iter::once(default).chain(narrow)
+}
+
+fn every_cap(policy: &mut Policy) -> impl Iterator<Item = &mut Cap> {
+    every_level(policy).flat_map(|rules| &mut rules.caps)
+}
+
+/// The caps that something is counted under: one of a partner counts per partner, and so on.
+fn caps_of(policy: &Policy, thing: &Thing) -> Vec<Cap> {
+    let mut caps = policy.default.caps.clone();
+    let Some((title, facts)) = &thing.title else { return caps };
+    let series = facts.series.as_ref().and_then(|series| policy.series.get(series));
+    for (rules, key) in [
+        (policy.partners.get(&facts.partner), ScopeKey::Partner),
+        (series, ScopeKey::Series),
+        (policy.titles.get(title), ScopeKey::Title),
+    ] {
+        for cap in rules.into_iter().flat_map(|rules| &rules.caps) {
+            let mut cap = cap.clone();
+            cap.per.push(key);
+            caps.push(cap);
+        }
+    }
+    caps
 }
 
 /// Runs a history and shows each request, the world before it, and what was decided.
@@ -360,7 +459,8 @@ impl Thing {
             ScopeKey::Device => self.device == other.device,
             ScopeKey::DeviceClass => self.class == other.class,
             ScopeKey::Profile => self.profile.is_none() || self.profile == other.profile,
-        }) && (cap.of.tags.is_empty() || other.tags().iter().any(|tag| cap.of.tags.contains(tag)))
+        }) && (cap.of.classes.is_empty() || cap.of.classes.contains(&other.class))
+            && (cap.of.tags.is_empty() || other.tags().iter().any(|tag| cap.of.tags.contains(tag)))
     }
 }
 
@@ -476,7 +576,7 @@ fn naive_count(world: &World, cap: &Cap, about: &Thing, tag: Option<&Tag>, at: T
                     profile: about.profile.clone(),
                     title: None,
                 };
-                device.removed_at.is_none() && about.together(&thing, cap, tag) && !idle(id)
+                device.registered(at) && about.together(&thing, cap, tag) && !idle(id)
             });
             return registered.count();
         }
@@ -554,7 +654,7 @@ proptest! {
             after.fold(&decision.events);
             for event in &decision.events {
                 let Some(thing) = added(&after, event) else { continue };
-                for cap in &after.policy.default.caps {
+                for cap in &caps_of(&after.policy, &thing) {
                     let of_title = cap.of.tags.is_empty()
                         || thing.tags().iter().any(|tag| cap.of.tags.contains(tag));
                     let in_series = !cap.per.contains(&ScopeKey::Series)
@@ -562,11 +662,19 @@ proptest! {
                     let known = cap.needs.iter().all(|fact| fact.is_known(&after.facts, None));
                     // A device that was idle and is seen again is a fact, and no decision.
                     let of_devices = cap.counts.is_of_devices() == thing.title.is_none();
-                    if !of_title || !in_series || !of_devices || !known {
+                    let of_class =
+                        cap.of.classes.is_empty() || cap.of.classes.contains(&thing.class);
+                    let plan = after.facts.plan.as_ref();
+                    let of_plan = cap.when.plans.is_empty()
+                        || plan.is_none_or(|plan| cap.when.plans.contains(plan));
+                    let asked = of_title && in_series && of_devices && known;
+                    if !asked || !of_class || !of_plan {
                         continue; // not asked of it
                     }
                     // A limit that was lowered stays exceeded by what is held; nothing adds to it.
-                    let limit = cap.limit.of(&after.facts, thing.class, &thing.tags()) as usize;
+                    let raised = after.member.allowed(&cap.id, decision.at).unwrap_or(0);
+                    let limit = cap.limit.of(&after.facts, thing.class, &thing.tags()) + raised;
+                    let limit = limit as usize;
                     let then = naive_counts(before, cap, &thing, decision.at);
                     let now = naive_counts(&after, cap, &thing, decision.at);
                     for (then, now) in then.into_iter().zip(now) {
@@ -598,7 +706,8 @@ proptest! {
                 continue; // active counts leave it out
             }
             for state in &told.caps {
-                let cap = world.policy.default.caps.iter().find(|cap| cap.id == state.rule).unwrap();
+                let caps = caps_of(&world.policy, &thing);
+                let cap = caps.iter().find(|cap| cap.id == state.rule).unwrap();
                 let counts = naive_counts(&world, cap, &thing, at);
                 prop_assert!(
                     counts.contains(&(state.used as usize)), "{counts:?} of {cap:?}: {state:?}"
@@ -637,7 +746,10 @@ proptest! {
             let Answer::Refused(refused) = &decision.answer else { return Ok(()) };
             for finding in refused.findings.iter().filter(|f| f.cap.is_some()) {
                 let mut alone = before.clone();
-                alone.policy.default.caps.retain(|cap| Some(&cap.id) == finding.rule.as_ref());
+                let only = |cap: &Cap| Some(&cap.id) == finding.rule.as_ref();
+                for rules in every_level(&mut alone.policy) {
+                    rules.caps.retain(only);
+                }
                 // Other clocks of a renewal are not this cap's.
                 alone.policy.default.terms = TermsPatch::default();
                 alone.policy.default.tighten.clear();
@@ -674,7 +786,12 @@ proptest! {
             let mut after = before.clone();
             after.fold(&decision.events);
             let moved_by = matches!(
-                request.commands[0], Command::Renew { .. } | Command::CheckIn { .. }
+                request.commands[0],
+                Command::Renew { .. }
+                    | Command::CheckIn { .. }
+                    // A change of the membership may lift what another one had cut.
+                    | Command::ChangeMember
+                    | Command::ResumeMembership
             );
             for (id, license) in before.member.licenses.iter().filter(|_| !moved_by) {
                 if let Some(then) = after.member.license(id) {

@@ -240,6 +240,7 @@ fn of_each_field_the_tighter_one_holds() {
         finish_anchor: Some(FinishAnchor::License),
         finish_within: days(1),
         renew_from: None,
+        release_frees: Some(ReleaseFrees::WhenConfirmed),
     };
     let both = |base: &TermsPatch, by: &TermsPatch| {
         let mut policy = policy(base.clone(), vec![]);

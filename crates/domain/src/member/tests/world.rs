@@ -44,6 +44,8 @@ pub(crate) fn policy(terms: TermsPatch, caps: Vec<Cap>) -> Policy {
         partners: [].into(),
         series: [].into(),
         titles: [].into(),
+        downgrade: None,
+        lapse_ends_within: None,
     }
 }
 

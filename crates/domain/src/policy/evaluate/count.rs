@@ -1,5 +1,6 @@
 //! Counts for one cap what there is, and says of each unit when it stops counting.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Adds, Ask, of_matches};
@@ -10,7 +11,7 @@ use crate::member::{
     Finding, License, Log, Tallied,
 };
 use crate::policy::effective::Level;
-use crate::policy::{Cap, Counts, Kinds, Of, ScopeKey, Window};
+use crate::policy::{Cap, Counts, Keep, Kinds, Of, ScopeKey, Window};
 use crate::time::{Duration, Timestamp, anniversary_period, calendar_period, calendar_start};
 
 /// One cap asked about one command.
@@ -72,12 +73,36 @@ impl<'s> Seen<'s> {
 }
 
 impl<'a> Count<'a, '_> {
-    fn limit(&self) -> u32 {
-        self.cap.limit.of(self.ask.facts, self.ask.class, self.ask.tags())
+    /// As it is at an instant, for exceptions end.
+    fn limit(&self, at: Timestamp) -> u32 {
+        let limit = self.cap.limit.of(self.ask.facts, self.ask.class, self.ask.tags());
+        limit.saturating_add(self.raised(at))
+    }
+
+    fn raised(&self, at: Timestamp) -> u32 {
+        self.ask.member.allowed(&self.cap.id, at).unwrap_or(0)
+    }
+
+    /// The devices beyond the limit.
+    pub(super) fn surplus(&self, keep: Keep) -> Vec<DeviceId> {
+        let counted: BTreeSet<&DeviceId> = match self.cap.counts {
+            Counts::DevicesRegistered => self.registered().map(|(id, _)| id).collect(),
+            _ => self.active().map(|(_, license)| &license.device).collect(),
+        };
+        let devices = &self.ask.member.devices;
+        let mut counted: Vec<(&DeviceId, &Device)> =
+            counted.into_iter().filter_map(|id| Some((id, devices.get(id)?))).collect();
+        match keep {
+            Keep::LastSeen => counted.sort_by_key(|(_, device)| Reverse(device.last_seen_at)),
+            Keep::FirstRegistered => counted.sort_by_key(|(_, device)| device.registered_at),
+        }
+        let kept = usize::try_from(self.limit(self.ask.at)).unwrap_or(usize::MAX);
+        counted.into_iter().skip(kept).map(|(id, _)| id.clone()).collect()
     }
 
     pub(super) fn finding(&self) -> Option<Finding> {
-        let (limit, used, adds) = (self.limit(), self.used(), self.adds());
+        let at = self.ask.at;
+        let (limit, used, adds) = (self.limit(at), self.used(), self.adds());
         // A cap refuses only what adds to it.
         if adds == 0 || used.saturating_add(adds) <= limit {
             return None;
@@ -93,6 +118,7 @@ impl<'a> Count<'a, '_> {
                 per: self.cap.per.clone(),
                 tag: self.tag.cloned(),
                 limit,
+                raised: self.raised(at),
                 used,
                 window: self.window(),
                 contributors,
@@ -101,7 +127,8 @@ impl<'a> Count<'a, '_> {
     }
 
     pub(super) fn state(&self) -> CapState {
-        let (limit, used) = (self.limit(), self.used());
+        let at = self.ask.at;
+        let (limit, used) = (self.limit(at), self.used());
         let frees_at = self.frees(&self.contributors()).into_iter().next();
         CapState {
             rule: self.cap.id.clone(),
@@ -109,6 +136,7 @@ impl<'a> Count<'a, '_> {
             per: self.cap.per.clone(),
             tag: self.tag.cloned(),
             limit,
+            raised: self.raised(at),
             used,
             window: self.window(),
             frees_at: frees_at.filter(|at| *at < Timestamp::MAX),
@@ -318,7 +346,7 @@ impl<'a> Count<'a, '_> {
     fn registered(&self) -> impl Iterator<Item = (&'a DeviceId, &'a Device)> {
         let registered = self.ask.member.devices.iter().filter(|(id, device)| {
             // Who was asking when a device was registered does not split what is there now.
-            device.removed_at.is_none()
+            device.registered(self.ask.at)
                 && self.same(Seen::device(id, device.class, self.ask.facts.profile.as_ref()))
         });
         registered.filter(|(id, _)| !self.idle(id))
@@ -391,7 +419,9 @@ impl<'a> Count<'a, '_> {
             Counts::DevicesRegistered => self
                 .registered()
                 .map(|(id, device)| {
-                    let frees_at = self.idle_at(id);
+                    let leaves_at = device.notice.filter(|notice| notice.removes);
+                    let leaves_at = leaves_at.map(|notice| notice.ends_at);
+                    let frees_at = [self.idle_at(id), leaves_at].into_iter().flatten().min();
                     self.device_contributor(id, device.registered_at, frees_at)
                 })
                 .collect(),
@@ -505,7 +535,7 @@ impl<'a> Count<'a, '_> {
         let mut left = used;
         for at in self.frees(contributors).into_iter().filter(|at| *at < Timestamp::MAX) {
             left = left.saturating_sub(1);
-            if left.saturating_add(adds) <= self.limit() {
+            if left.saturating_add(adds) <= self.limit(at) {
                 return Some(at);
             }
         }

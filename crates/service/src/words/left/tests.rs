@@ -41,6 +41,7 @@ fn said(rule: &str, counts: Counts, per: &[ScopeKey], left: u32, frees_at: Optio
         per: per.to_vec(),
         tag: None,
         limit: 3,
+        raised: 0,
         used: 3 - left,
         window,
         frees_at: frees_at.map(instant),
