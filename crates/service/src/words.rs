@@ -73,11 +73,18 @@ pub(crate) fn finding(finding: &Finding, command: Option<&Command>, names: Names
             let cap = finding.cap.as_ref();
             return cap.map_or_else(
                 || "A limit on downloads is reached.".to_owned(),
-                |cap| cap_reached(cap, command, names),
+                |cap| cap_reached(cap, command, names) + &by_exception(cap.raised),
             );
         }
     };
     fixed.to_owned()
+}
+
+fn by_exception(raised: u32) -> String {
+    match raised {
+        0 => String::new(),
+        raised => format!(" {} by exception.", number(raised, "of these is", "of these are")),
+    }
 }
 
 fn cap_reached(cap: &CapFinding, command: Option<&Command>, names: Names<'_>) -> String {

@@ -1,4 +1,5 @@
-//! The operator API: what support looks at. Reads everything, changes nothing.
+//! The operator API: what support looks at. Reads everything, changes nothing; [`super::support`]
+//! does.
 
 use std::sync::Arc;
 

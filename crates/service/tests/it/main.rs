@@ -12,6 +12,7 @@ mod left;
 mod lifecycle;
 mod logs;
 mod malformed;
+mod membership;
 mod offline_life;
 mod operator_api;
 mod pages;
