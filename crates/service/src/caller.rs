@@ -138,17 +138,22 @@ fn other_key() -> Problem {
 
 /// An operator, or somebody with the operator's role.
 #[derive(Debug)]
-pub(crate) struct OperatorCaller;
+pub(crate) struct OperatorCaller {
+    /// Who it is, by the credential.
+    pub(crate) name: String,
+}
 
 /// A service of the customer that acts for its members.
 #[derive(Debug)]
-pub(crate) struct ServiceCaller;
+pub(crate) struct ServiceCaller {
+    pub(crate) name: String,
+}
 
 impl FromRequestParts<Arc<AppState>> for OperatorCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Problem> {
-        with_role(parts, state, Role::Operator).await.map(|_| Self)
+        with_role(parts, state, Role::Operator).await.map(|name| Self { name })
     }
 }
 
@@ -156,11 +161,11 @@ impl FromRequestParts<Arc<AppState>> for ServiceCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Problem> {
-        with_role(parts, state, Role::Service).await.map(|_| Self)
+        with_role(parts, state, Role::Service).await.map(|name| Self { name })
     }
 }
 
-async fn with_role(parts: &Parts, state: &AppState, role: Role) -> Result<(), Problem> {
+async fn with_role(parts: &Parts, state: &AppState, role: Role) -> Result<String, Problem> {
     let credential = auth::credential(text(&parts.headers, header::AUTHORIZATION.as_str()))?;
     let caller = state
         .by_either_clock(|at_ms| state.callers.verify(credential, role, &state.tokens, at_ms))
@@ -179,7 +184,7 @@ async fn with_role(parts: &Parts, state: &AppState, role: Role) -> Result<(), Pr
     }
     // Who acted, for the record of what was done with more than a member's rights.
     tracing::info!(caller = caller.name(), role = role.name(), "acts");
-    Ok(())
+    Ok(caller.name().to_owned())
 }
 
 /// A header that occurs once and is text.

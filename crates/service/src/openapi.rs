@@ -35,7 +35,7 @@ pub(crate) fn frame() -> OpenApi {
             tag("device", "Device API: with the member's own token"),
             tag("drm", "License URLs of the DRM systems: raw key-system bodies, with a grant"),
             tag("service", "Service API: a service of the customer acts for a member"),
-            tag("operator", "Operator API: what support looks at"),
+            tag("operator", "Operator API: what support looks at and does"),
             tag("public", "What anybody may ask"),
         ]))
         .build();

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::request::{CARNET_TIME, REQUEST_ID, outermost};
 use crate::routes::{
     catalogue, check_in, demo, devices, drm, health, licenses, operator, playback, replays,
-    service, session_events, well_known,
+    service, session_events, support, well_known,
 };
 use crate::state::AppState;
 use crate::trace::{TRACEPARENT, TRACERESPONSE, TRACESTATE};
@@ -33,6 +33,9 @@ pub(crate) fn api() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(operator::member))
         .routes(routes!(operator::timeline))
         .routes(routes!(operator::viewing))
+        .routes(routes!(support::revoke))
+        .routes(routes!(support::grant_exception))
+        .routes(routes!(support::end_exception))
         .routes(routes!(replays::begin))
         .routes(routes!(replays::look, replays::stop))
         .routes(routes!(replays::differences))

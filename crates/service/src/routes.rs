@@ -12,4 +12,5 @@ pub(crate) mod playback;
 pub(crate) mod replays;
 pub(crate) mod service;
 pub(crate) mod session_events;
+pub(crate) mod support;
 pub(crate) mod well_known;

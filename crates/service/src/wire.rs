@@ -3,6 +3,7 @@
 pub(crate) mod command;
 pub(crate) mod device;
 pub(crate) mod license;
+pub(crate) mod membership;
 pub(crate) mod refusal;
 pub(crate) mod scalar;
 pub(crate) mod timeline;

@@ -1,4 +1,5 @@
-//! What a member is told, in plain words: the sentences behind the codes.
+//! What a member is told where the policy has no words of its own: the English sentences behind the
+//! codes.
 //!
 //! The only file with prose for members. A code without a sentence does not compile.
 
@@ -22,11 +23,11 @@ pub(crate) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn title(&self, id: &'a TitleId) -> &'a str {
+    pub(crate) fn title(&self, id: &'a TitleId) -> &'a str {
         self.catalogue.title(id).map_or(id.as_str(), |title| &title.name)
     }
 
-    fn device(&self, id: &'a DeviceId) -> &'a str {
+    pub(crate) fn device(&self, id: &'a DeviceId) -> &'a str {
         let name = self.member.devices.get(id).map(|device| device.name.as_str());
         name.filter(|name| !name.is_empty()).unwrap_or(id.as_str())
     }
@@ -73,11 +74,18 @@ pub(crate) fn finding(finding: &Finding, command: Option<&Command>, names: Names
             let cap = finding.cap.as_ref();
             return cap.map_or_else(
                 || "A limit on downloads is reached.".to_owned(),
-                |cap| cap_reached(cap, command, names),
+                |cap| cap_reached(cap, command, names) + &by_exception(cap.raised),
             );
         }
     };
     fixed.to_owned()
+}
+
+fn by_exception(raised: u32) -> String {
+    match raised {
+        0 => String::new(),
+        raised => format!(" {} by exception.", number(raised, "of these is", "of these are")),
+    }
 }
 
 fn cap_reached(cap: &CapFinding, command: Option<&Command>, names: Names<'_>) -> String {

@@ -295,6 +295,64 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/operator/members/{member}/exceptions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Allows the member more than a cap, or past a gate, until an instant. It is part of the limit in
+         *     every answer, and `raised` says how much of it.
+         */
+        readonly post: operations["grant_exception"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/operator/members/{member}/exceptions/{exception}/end": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Ends an exception before its time. What was allowed by it stays. */
+        readonly post: operations["end_exception"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/operator/members/{member}/revocations": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Takes back a license, a device or the whole member, at once and for good: what a device still
+         *     plays of it, it plays until its lease ends or it checks in. A member is given back by the
+         *     service API's `resume_membership`.
+         */
+        readonly post: operations["revoke"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/operator/members/{member}/timeline": {
         readonly parameters: {
             readonly query?: never;
@@ -471,11 +529,16 @@ export interface components {
         };
         /** @description A command that was refused. */
         readonly Asked: {
+            /** @description Who asked, where that is recorded, and why. */
+            readonly actor?: string | null;
             /** @description A renewal that nobody asked for. */
             readonly automatic?: boolean;
             readonly device?: components["schemas"]["Id"] | null;
             readonly do: string;
+            readonly exception?: components["schemas"]["Id"] | null;
             readonly license?: components["schemas"]["Id"] | null;
+            readonly reason?: string | null;
+            readonly rule?: components["schemas"]["Id"] | null;
             /** Format: int32 */
             readonly term?: number | null;
             readonly title?: components["schemas"]["Id"] | null;
@@ -629,6 +692,45 @@ export interface components {
             /** @enum {string} */
             readonly do: "check_in";
             readonly holdings: readonly components["schemas"]["Holding"][];
+        } | {
+            /** @enum {string} */
+            readonly do: "change_member";
+        } | {
+            /** @enum {string} */
+            readonly do: "lapse_membership";
+        } | {
+            /** @enum {string} */
+            readonly do: "resume_membership";
+        } | {
+            /** @description Who did it; absent: the service. */
+            readonly actor?: string | null;
+            /** @enum {string} */
+            readonly do: "revoke";
+            readonly reason: string;
+            readonly target: components["schemas"]["Target"];
+        } | {
+            /** @enum {string} */
+            readonly do: "withdraw_title";
+            readonly title: components["schemas"]["Id"];
+        } | {
+            readonly actor?: string | null;
+            /**
+             * Format: int32
+             * @description By how much a limit is raised; 1 when absent.
+             */
+            readonly amount?: number | null;
+            /** @enum {string} */
+            readonly do: "grant_exception";
+            readonly reason: string;
+            readonly rule: components["schemas"]["Id"];
+            /** @description It holds before this. */
+            readonly until: components["schemas"]["Instant"];
+        } | {
+            readonly actor?: string | null;
+            /** @enum {string} */
+            readonly do: "end_exception";
+            readonly exception: components["schemas"]["Id"];
+            readonly reason: string;
         };
         readonly CommandsAnswer: {
             readonly at: components["schemas"]["Instant"];
@@ -665,11 +767,14 @@ export interface components {
             readonly class: components["schemas"]["Class"];
             readonly device: components["schemas"]["Id"];
             readonly last_seen_at: components["schemas"]["Instant"];
+            readonly leaves_at?: components["schemas"]["Instant"] | null;
             /** @description How many licenses it holds. */
             readonly licenses: number;
             readonly name: string;
             readonly registered_at: components["schemas"]["Instant"];
             readonly removed_at?: components["schemas"]["Instant"] | null;
+            /** @description It was revoked: its key does not come back. */
+            readonly revoked?: boolean;
             /** @description The device that asks, by its proof. */
             readonly this?: boolean;
         };
@@ -842,7 +947,7 @@ export interface components {
             readonly actor: string;
             /** Format: int32 */
             readonly amount: number;
-            readonly exception: string;
+            readonly exception: components["schemas"]["Id"];
             readonly reason: string;
             readonly rule: components["schemas"]["Id"];
             /** @enum {string} */
@@ -850,10 +955,42 @@ export interface components {
             readonly until: components["schemas"]["Instant"];
         } | {
             readonly actor: string;
-            readonly exception: string;
+            readonly exception: components["schemas"]["Id"];
             readonly reason: string;
             /** @enum {string} */
             readonly type: "exception_ended";
+        };
+        /** @description An allowance beyond a cap or gate. */
+        readonly Exception: {
+            readonly actor: string;
+            /** Format: int32 */
+            readonly amount: number;
+            readonly exception: components["schemas"]["Id"];
+            readonly granted_at: components["schemas"]["Instant"];
+            readonly reason: string;
+            readonly rule: components["schemas"]["Id"];
+            readonly until: components["schemas"]["Instant"];
+        };
+        /** @description What is allowed beyond the rules, until when and why. */
+        readonly ExceptionBody: {
+            /**
+             * Format: int32
+             * @description By how much a limit is raised; a gate is open or not.
+             */
+            readonly amount?: number;
+            readonly reason: string;
+            /** @description The cap whose limit it raises, or the gate that it opens. */
+            readonly rule: components["schemas"]["Id"];
+            /** @description It holds before this. */
+            readonly until: components["schemas"]["Instant"];
+        };
+        readonly ExceptionEndedAnswer: {
+            /** @description It was over before, and nothing changed. */
+            readonly already: boolean;
+            readonly exception: components["schemas"]["Id"];
+        };
+        readonly ExceptionGrantedAnswer: {
+            readonly exception: components["schemas"]["Id"];
         };
         /** @description Everything that a policy could ask about, as it was when this was decided. */
         readonly Facts: components["schemas"]["MemberFacts"] & {
@@ -945,6 +1082,7 @@ export interface components {
         };
         /** @description A device that a changed membership has no room for. */
         readonly Leaving: {
+            /** @description Until then it plays what it has; then its licenses end. */
             readonly at: components["schemas"]["Instant"];
             readonly device: components["schemas"]["Id"];
             /** @description Nor is it registered any longer. */
@@ -997,6 +1135,9 @@ export interface components {
         /** @description A member as of now. */
         readonly MemberAnswer: {
             readonly devices: readonly components["schemas"]["Device"][];
+            /** @description What support allowed beyond the rules; over ones may be among them. */
+            readonly exceptions: readonly components["schemas"]["Exception"][];
+            readonly lapsed_at?: components["schemas"]["Instant"] | null;
             /** @description Of the last event. */
             readonly last_at: components["schemas"]["Instant"];
             /** @description Those that count, or could count again. */
@@ -1004,6 +1145,7 @@ export interface components {
             readonly member: components["schemas"]["Id"];
             /** @description Closed, or over for good. */
             readonly past: readonly components["schemas"]["LicenseState"][];
+            readonly revoked_at?: components["schemas"]["Instant"] | null;
             /**
              * Format: int64
              * @description How many events there are.
@@ -1065,6 +1207,32 @@ export interface components {
         } | (components["schemas"]["CheckInAnswer"] & {
             /** @enum {string} */
             readonly do: "check_in";
+        }) | {
+            /** @enum {string} */
+            readonly do: "change_member";
+            /** @description The devices that have notice now. */
+            readonly leaving: readonly components["schemas"]["Leaving"][];
+        } | {
+            readonly already: boolean;
+            /** @enum {string} */
+            readonly do: "lapse_membership";
+        } | {
+            readonly already: boolean;
+            /** @enum {string} */
+            readonly do: "resume_membership";
+        } | (components["schemas"]["RevokedAnswer"] & {
+            /** @enum {string} */
+            readonly do: "revoke";
+        }) | {
+            readonly closed: readonly components["schemas"]["Id"][];
+            /** @enum {string} */
+            readonly do: "withdraw_title";
+        } | (components["schemas"]["ExceptionGrantedAnswer"] & {
+            /** @enum {string} */
+            readonly do: "grant_exception";
+        }) | (components["schemas"]["ExceptionEndedAnswer"] & {
+            /** @enum {string} */
+            readonly do: "end_exception";
         });
         readonly PartnerRequests: {
             readonly partner: components["schemas"]["Id"];
@@ -1121,6 +1289,9 @@ export interface components {
         readonly Reason: {
             readonly code: string;
             readonly rule?: components["schemas"]["Id"] | null;
+        };
+        readonly ReasonBody: {
+            readonly reason: string;
         };
         readonly ReasonRequests: components["schemas"]["Reason"] & {
             /** Format: int64 */
@@ -1213,6 +1384,16 @@ export interface components {
         };
         /** @enum {string} */
         readonly ReplayState: "running" | "done" | "stopped" | "failed";
+        readonly RevocationBody: {
+            readonly reason: string;
+            readonly target: components["schemas"]["Target"];
+        };
+        readonly RevokedAnswer: {
+            /** @description It was revoked before, and nothing changed. */
+            readonly already: boolean;
+            /** @description The licenses that were closed. */
+            readonly closed: readonly components["schemas"]["Id"][];
+        };
         /** @description What the device saw during playback. */
         readonly SessionEvent: {
             /**
@@ -1277,6 +1458,15 @@ export interface components {
             readonly dash?: string | null;
             readonly hls?: string | null;
         };
+        /**
+         * @description What is taken back: `{"license": …}`, `{"device": …}` (its key does not come back), or
+         *     `"member"`: all of it, and nothing new until the membership is resumed.
+         */
+        readonly Target: {
+            readonly license: components["schemas"]["Id"];
+        } | {
+            readonly device: components["schemas"]["Id"];
+        } | "member";
         /** @description What was promised for one term. */
         readonly Term: {
             readonly begun_at?: components["schemas"]["Instant"] | null;
@@ -1854,6 +2044,8 @@ export interface operations {
             readonly header: {
                 /** @description A new one for each request, the same for its retries: 1 to 128 bytes of printable ASCII */
                 readonly "Idempotency-Key": string;
+                /** @description What is told to members is told so, where the policy has texts for it */
+                readonly "Accept-Language"?: string | null;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -1988,6 +2180,8 @@ export interface operations {
             readonly header: {
                 /** @description As with acquiring */
                 readonly "Idempotency-Key": string;
+                /** @description What is told to members is told so, where the policy has texts for it */
+                readonly "Accept-Language"?: string | null;
             };
             readonly path: {
                 readonly license: components["schemas"]["Id"];
@@ -2061,6 +2255,151 @@ export interface operations {
                 };
                 content?: never;
             };
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly grant_exception: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header: {
+                /** @description A new one for each exception, the same for its retries */
+                readonly "Idempotency-Key": string;
+            };
+            readonly path: {
+                readonly member: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ExceptionBody"];
+            };
+        };
+        readonly responses: {
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExceptionGrantedAnswer"];
+                };
+            };
+            /** @description There is no such member, or no such rule in the policy */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It would be over at once */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly end_exception: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Binds a retry to the first telling */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly member: components["schemas"]["Id"];
+                readonly exception: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        readonly responses: {
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExceptionEndedAnswer"];
+                };
+            };
+            /** @description There is no such member or exception */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly revoke: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Binds a retry to the first telling */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly member: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["RevocationBody"];
+            };
+        };
+        readonly responses: {
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RevokedAnswer"];
+                };
+            };
+            /** @description There is no such member, license or device */
             readonly 404: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2298,6 +2637,8 @@ export interface operations {
             readonly header: {
                 /** @description A new one for each request, the same for its retries */
                 readonly "Idempotency-Key": string;
+                /** @description What is told to members is told so, where the policy has texts for it */
+                readonly "Accept-Language"?: string | null;
             };
             readonly path: {
                 readonly member: components["schemas"]["Id"];
@@ -2350,7 +2691,10 @@ export interface operations {
             readonly query: {
                 readonly device: components["schemas"]["Id"];
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description What is told to members is told so, where the policy has texts for it */
+                readonly "Accept-Language"?: string | null;
+            };
             readonly path: {
                 readonly title: components["schemas"]["Id"];
             };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::member::{Command, Outcome};
-use domain::{KeyThumbprint, Member, MemberFacts, MemberId, TitleFacts, TitleId};
+use domain::member::{Command, Outcome, Warrant};
+use domain::{IdempotencyKey, KeyThumbprint, Member, MemberFacts, MemberId, TitleFacts, TitleId};
 use drm::jwk::Jwk;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -18,11 +18,14 @@ use crate::ledger::{self, Accepted, title_facts};
 use crate::offline;
 use crate::problem::{Problem, ProblemDocument};
 use crate::routes::{check_in, devices};
-use crate::state::AppState;
+use crate::state::{AppState, exception_id};
 use crate::wire::command::{
     Command as AskedCommand, CommandsAnswer, CommandsBody, HeldOutcome, Outcome as ToldOutcome,
 };
 use crate::wire::license::how;
+use crate::wire::membership::{
+    ExceptionEndedAnswer, ExceptionGrantedAnswer, Leaving, RevokedAnswer, allowance, warrant,
+};
 use crate::wire::refusal::CapState;
 use crate::wire::scalar::{Key, License, Member as MemberRef};
 
@@ -39,7 +42,7 @@ pub(crate) struct MemberPath {
     post,
     path = "/v1/service/members/{member}/commands",
     tag = "service",
-    params(MemberPath, ("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries")),
+    params(MemberPath, ("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries"), ("Accept-Language" = Option<String>, Header, description = "What is told to members is told so, where the policy has texts for it")),
     request_body = CommandsBody,
     security(("service" = [])),
     responses(
@@ -51,7 +54,7 @@ pub(crate) struct MemberPath {
 )]
 pub(crate) async fn commands(
     State(state): State<Arc<AppState>>,
-    _: ServiceCaller,
+    caller: ServiceCaller,
     RequiredKey(key): RequiredKey,
     Path(MemberPath { member }): Path<MemberPath>,
     extract::Json(body): extract::Json<CommandsBody>,
@@ -66,14 +69,15 @@ pub(crate) async fn commands(
         true => state.engine.member(&member.0).await?.1,
         false => Arc::default(),
     };
-    let reading = Reading { state: &state, member: &known, facts: &facts };
+    let reading =
+        Reading { state: &state, member: &known, facts: &facts, caller: &caller.name, key: &key };
     let mut commands = Vec::with_capacity(body.commands.len());
     let mut renews = Vec::with_capacity(body.commands.len());
     for (position, command) in body.commands.into_iter().enumerate() {
         renews.push(matches!(command, AskedCommand::Renew { .. }));
         commands.push(reading.command(position, command)?);
     }
-    let accepted = ledger::decide(&state, &member.0, &facts, Some(key), commands).await?;
+    let accepted = ledger::decide(&state, &member.0, &facts, Some(key.clone()), commands).await?;
     let mut outcomes = Vec::with_capacity(accepted.outcomes.len());
     let mut standing = accepted.standing(&state, &facts).into_iter().peekable();
     for (position, (outcome, renew)) in (0..).zip(accepted.outcomes.iter().zip(renews)) {
@@ -90,6 +94,8 @@ struct Reading<'a> {
     state: &'a AppState,
     member: &'a Member,
     facts: &'a MemberFacts,
+    caller: &'a str,
+    key: &'a IdempotencyKey,
 }
 
 impl Reading<'_> {
@@ -130,7 +136,44 @@ impl Reading<'_> {
                 device: device.0,
                 holdings: check_in::holdings(&field("holdings"), holdings)?,
             },
+            AskedCommand::ChangeMember => self.change_member()?,
+            AskedCommand::LapseMembership => Command::LapseMembership,
+            AskedCommand::ResumeMembership => Command::ResumeMembership,
+            AskedCommand::Revoke { target, actor, reason } => Command::Revoke {
+                target: target.into(),
+                warrant: self.warrant(field, actor, reason)?,
+            },
+            AskedCommand::WithdrawTitle { title } => Command::WithdrawTitle { title: title.0 },
+            AskedCommand::GrantException { rule, amount, until, actor, reason } => {
+                let allowance = allowance(field, rule, amount.unwrap_or(1), until)?;
+                Command::GrantException {
+                    exception: exception_id(self.key, position, &allowance),
+                    allowance,
+                    warrant: self.warrant(field, actor, reason)?,
+                }
+            }
+            AskedCommand::EndException { exception, actor, reason } => Command::EndException {
+                exception: exception.0,
+                warrant: self.warrant(field, actor, reason)?,
+            },
         })
+    }
+
+    fn change_member(&self) -> Result<Command, Problem> {
+        // A member of no known plan and place is a body that was forgotten.
+        if self.facts.plan.is_none() && self.facts.territory.is_none() {
+            return Err(Problem::invalid("facts", "say the new plan and territory"));
+        }
+        Ok(Command::ChangeMember)
+    }
+
+    fn warrant(
+        &self,
+        field: impl Fn(&str) -> String,
+        actor: Option<String>,
+        reason: String,
+    ) -> Result<Warrant, Problem> {
+        warrant(field, actor.unwrap_or_else(|| self.caller.to_owned()), reason)
     }
 
     fn title_facts(&self, title: &TitleId) -> Option<TitleFacts> {
@@ -187,14 +230,31 @@ async fn told(
         Outcome::CheckedIn(checked_in) => {
             ToldOutcome::CheckIn(check_in::answer(state, member, accepted, checked_in)?)
         }
-        Outcome::PlaysRecorded { .. }
-        | Outcome::DrmFailureRecorded { .. }
-        | Outcome::MemberChanged { .. }
-        | Outcome::MembershipLapsed { .. }
-        | Outcome::MembershipResumed { .. }
-        | Outcome::Revoked { .. }
-        | Outcome::TitleWithdrawn { .. }
-        | Outcome::ExceptionGranted { .. }
-        | Outcome::ExceptionEnded { .. } => return Err(ledger::unexpected()),
+        Outcome::MemberChanged { leaving } => {
+            ToldOutcome::ChangeMember { leaving: leaving.iter().map(Leaving::from).collect() }
+        }
+        Outcome::MembershipLapsed { already } => ToldOutcome::LapseMembership { already: *already },
+        Outcome::MembershipResumed { already } => {
+            ToldOutcome::ResumeMembership { already: *already }
+        }
+        Outcome::Revoked { closed, already } => ToldOutcome::Revoke(RevokedAnswer {
+            closed: closed.iter().map(License::from).collect(),
+            already: *already,
+        }),
+        Outcome::TitleWithdrawn { closed } => {
+            ToldOutcome::WithdrawTitle { closed: closed.iter().map(License::from).collect() }
+        }
+        Outcome::ExceptionGranted { exception } => {
+            ToldOutcome::GrantException(ExceptionGrantedAnswer { exception: exception.into() })
+        }
+        Outcome::ExceptionEnded { exception, already } => {
+            ToldOutcome::EndException(ExceptionEndedAnswer {
+                exception: exception.into(),
+                already: *already,
+            })
+        }
+        Outcome::PlaysRecorded { .. } | Outcome::DrmFailureRecorded { .. } => {
+            return Err(ledger::unexpected());
+        }
     })
 }

@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::wire::device::{Class, Holding};
+use crate::wire::membership::{
+    ExceptionEndedAnswer, ExceptionGrantedAnswer, Leaving, RevokedAnswer, Target,
+};
 use crate::wire::refusal::CapState;
 use crate::wire::scalar::{
-    AccountName, Device, Instant, Key, Level, License, Partner, PlanName, Profile, Series, TagName,
-    TerritoryName, Title,
+    AccountName, Device, Exception, Instant, Key, Level, License, Partner, PlanName, Profile, Rule,
+    Series, TagName, TerritoryName, Title,
 };
 
 /// Decided together: each as if those before it had happened, and all of them or none.
@@ -198,6 +201,39 @@ pub(crate) enum Command {
         device: Device,
         holdings: Vec<Holding>,
     },
+    /// The plan or territory is now what `facts` say. Devices that the policy does not keep get
+    /// notice.
+    ChangeMember,
+    /// Nothing is acquired or renewed until the membership resumes.
+    LapseMembership,
+    /// After a lapse, or after the member was revoked.
+    ResumeMembership,
+    Revoke {
+        target: Target,
+        /// Who did it; absent: the service.
+        actor: Option<String>,
+        reason: String,
+    },
+    /// Closes every license of the title.
+    WithdrawTitle {
+        title: Title,
+    },
+    /// Allows more than a cap, or past a gate.
+    GrantException {
+        rule: Rule,
+        /// By how much a limit is raised; 1 when absent.
+        #[schema(minimum = 1)]
+        amount: Option<u32>,
+        /// It holds before this.
+        until: Instant,
+        actor: Option<String>,
+        reason: String,
+    },
+    EndException {
+        exception: Exception,
+        actor: Option<String>,
+        reason: String,
+    },
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -233,6 +269,24 @@ pub(crate) enum Outcome {
         caps: Vec<CapState>,
     },
     CheckIn(crate::wire::device::CheckInAnswer),
+    ChangeMember {
+        /// The devices that have notice now.
+        leaving: Vec<Leaving>,
+    },
+    /// `already`: nothing changed.
+    LapseMembership {
+        already: bool,
+    },
+    /// `already`: nothing changed.
+    ResumeMembership {
+        already: bool,
+    },
+    Revoke(RevokedAnswer),
+    WithdrawTitle {
+        closed: Vec<License>,
+    },
+    GrantException(ExceptionGrantedAnswer),
+    EndException(ExceptionEndedAnswer),
 }
 
 #[derive(Debug, Serialize, ToSchema)]

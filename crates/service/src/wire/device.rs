@@ -67,6 +67,12 @@ pub(crate) struct DeviceEntry {
     pub last_seen_at: Instant,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Instant>,
+    /// It was revoked: its key does not come back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
+    /// The membership has no room for it any more: until then it plays what it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaves_at: Option<Instant>,
     /// How many licenses it holds.
     pub licenses: usize,
     /// The device that asks, by its proof.
@@ -83,6 +89,8 @@ impl DeviceEntry {
             registered_at: device.registered_at.into(),
             last_seen_at: device.last_seen_at.into(),
             removed_at: device.removed_at.map(Instant),
+            revoked: device.revoked,
+            leaves_at: device.notice.map(|notice| Instant(notice.ends_at)),
             licenses,
             this,
         }

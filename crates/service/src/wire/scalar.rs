@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 
 use domain::{
-    Account, DeviceId, ID_BYTES_MAX, LicenseId, MemberId, PartnerId, Plan, PolicyVersion,
-    ProfileId, RuleId, SecurityLevel, SeriesId, Tag, Territory, Timestamp, TitleId,
+    Account, DeviceId, ExceptionId, ID_BYTES_MAX, LicenseId, MemberId, PartnerId, Plan,
+    PolicyVersion, ProfileId, RuleId, SecurityLevel, SeriesId, Tag, Territory, Timestamp, TitleId,
 };
 use drm::time::Rfc3339;
 use serde::de::{Error, Visitor};
@@ -22,6 +22,7 @@ pub(crate) struct Id<T>(pub T);
 
 pub(crate) type AccountName = Id<Account>;
 pub(crate) type Device = Id<DeviceId>;
+pub(crate) type Exception = Id<ExceptionId>;
 pub(crate) type License = Id<LicenseId>;
 pub(crate) type Member = Id<MemberId>;
 pub(crate) type Partner = Id<PartnerId>;

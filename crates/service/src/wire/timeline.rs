@@ -12,9 +12,11 @@ use utoipa::ToSchema;
 use crate::wire::command::{MemberFacts, TitleFacts};
 use crate::wire::device::{Class, DeviceEntry};
 use crate::wire::license::License;
+use crate::wire::membership::{Exception, Leaving};
 use crate::wire::refusal::Refusal;
 use crate::wire::scalar::{
-    Device, Instant, Key, License as LicenseRef, Member as MemberRef, Policy, Rule, Title,
+    Device, Exception as ExceptionRef, Instant, Key, License as LicenseRef, Member as MemberRef,
+    Policy, Rule, Title,
 };
 use crate::words::Names;
 
@@ -141,7 +143,7 @@ pub(crate) enum EventBody {
         title: Title,
     },
     ExceptionGranted {
-        exception: String,
+        exception: ExceptionRef,
         rule: Rule,
         amount: u32,
         until: Instant,
@@ -149,19 +151,10 @@ pub(crate) enum EventBody {
         reason: String,
     },
     ExceptionEnded {
-        exception: String,
+        exception: ExceptionRef,
         actor: String,
         reason: String,
     },
-}
-
-/// A device that a changed membership has no room for.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Leaving {
-    pub device: Device,
-    pub at: Instant,
-    /// Nor is it registered any longer.
-    pub removed: bool,
 }
 
 /// Everything that a policy could ask about, as it was when this was decided.
@@ -238,6 +231,16 @@ pub(crate) struct Asked {
     pub title: Option<Title>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title_facts: Option<TitleFacts>,
+    /// Of an exception: what it was to be made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception: Option<ExceptionRef>,
+    /// Who asked, where that is recorded, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl TimelineEvent {
@@ -325,14 +328,7 @@ impl EventBody {
             DomainBody::MemberChanged { facts, policy, leaving } => Self::MemberChanged {
                 facts: (&facts).into(),
                 policy: Id(policy),
-                leaving: leaving
-                    .into_iter()
-                    .map(|one| Leaving {
-                        device: Id(one.device),
-                        at: one.at.into(),
-                        removed: one.removed,
-                    })
-                    .collect(),
+                leaving: leaving.iter().map(Leaving::from).collect(),
             },
             DomainBody::MembershipLapsed { policy, ends_at } => {
                 Self::MembershipLapsed { policy: Id(policy), ends_at: ends_at.map(Instant) }
@@ -349,7 +345,7 @@ impl EventBody {
             DomainBody::TitleWithdrawn { title } => Self::TitleWithdrawn { title: Id(title) },
             DomainBody::ExceptionGranted { exception, allowance, warrant } => {
                 Self::ExceptionGranted {
-                    exception: exception.to_string(),
+                    exception: Id(exception),
                     rule: Id(allowance.rule),
                     amount: allowance.amount,
                     until: allowance.until.into(),
@@ -358,7 +354,7 @@ impl EventBody {
                 }
             }
             DomainBody::ExceptionEnded { exception, warrant: Warrant { actor, reason } } => {
-                Self::ExceptionEnded { exception: exception.to_string(), actor, reason }
+                Self::ExceptionEnded { exception: Id(exception), actor, reason }
             }
         }
     }
@@ -412,6 +408,11 @@ impl Asked {
             device: device.map(Device::from),
             ..Self::default()
         };
+        let by = |kind, warrant: &Warrant| Self {
+            actor: Some(warrant.actor.clone()),
+            reason: Some(warrant.reason.clone()),
+            ..asked(kind, None)
+        };
         let facts = |facts: &Option<domain::TitleFacts>| facts.as_ref().map(TitleFacts::from);
         match command {
             DomainCommand::RegisterDevice { device, .. } => asked("register_device", Some(device)),
@@ -441,18 +442,23 @@ impl Asked {
             DomainCommand::ChangeMember => asked("change_member", None),
             DomainCommand::LapseMembership => asked("lapse_membership", None),
             DomainCommand::ResumeMembership => asked("resume_membership", None),
-            DomainCommand::Revoke { target: Target::License(license), .. } => {
-                Self { license: Some(license.into()), ..asked("revoke", None) }
+            DomainCommand::Revoke { target, warrant } => {
+                let asked = by("revoke", warrant);
+                match target {
+                    Target::License(id) => Self { license: Some(id.into()), ..asked },
+                    Target::Device(id) => Self { device: Some(id.into()), ..asked },
+                    Target::Member => asked,
+                }
             }
-            DomainCommand::Revoke { target: Target::Device(device), .. } => {
-                asked("revoke", Some(device))
-            }
-            DomainCommand::Revoke { target: Target::Member, .. } => asked("revoke", None),
             DomainCommand::WithdrawTitle { title } => {
                 Self { title: Some(title.into()), ..asked("withdraw_title", None) }
             }
-            DomainCommand::GrantException { .. } => asked("grant_exception", None),
-            DomainCommand::EndException { .. } => asked("end_exception", None),
+            DomainCommand::GrantException { exception: _, allowance, warrant } => {
+                Self { rule: Some((&allowance.rule).into()), ..by("grant_exception", warrant) }
+            }
+            DomainCommand::EndException { exception, warrant } => {
+                Self { exception: Some(exception.into()), ..by("end_exception", warrant) }
+            }
         }
     }
 }
@@ -465,6 +471,13 @@ pub(crate) struct MemberAnswer {
     pub version: u64,
     /// Of the last event.
     pub last_at: Instant,
+    /// Nothing is acquired or renewed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lapsed_at: Option<Instant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Instant>,
+    /// What support allowed beyond the rules; over ones may be among them.
+    pub exceptions: Vec<Exception>,
     pub devices: Vec<DeviceEntry>,
     /// Those that count, or could count again.
     pub licenses: Vec<LicenseState>,
@@ -498,6 +511,9 @@ impl MemberAnswer {
             member: id.into(),
             version,
             last_at: member.last_at.into(),
+            lapsed_at: member.lapsed_at.map(Instant),
+            revoked_at: member.revoked_at.map(Instant),
+            exceptions: member.exceptions.iter().map(|(id, it)| Exception::new(id, it)).collect(),
             devices: member.devices.iter().map(device).collect(),
             licenses: member.licenses.iter().map(state).collect(),
             past: member.past.iter().map(state).collect(),

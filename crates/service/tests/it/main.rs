@@ -8,10 +8,12 @@
 )]
 
 mod credentials;
+mod languages;
 mod left;
 mod lifecycle;
 mod logs;
 mod malformed;
+mod membership;
 mod offline_life;
 mod operator_api;
 mod pages;

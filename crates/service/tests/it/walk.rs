@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use service::openapi_json;
 
+use crate::membership::operate;
 use crate::world::{Answer, DeviceKey, SERVICE_KEY, Setup, VIDEO_KID, World, kid_base64url};
 
 /// Method, path as documented, and status; `4XX` stands for any of them.
@@ -119,12 +120,29 @@ fn other_apis(world: &World) {
     expect(get(&format!("{member}/viewing")).send(), 200);
 
     replays(world, &operator);
+    support(world);
 
     expect(commands(world, "one", "release"), 200);
     expect(commands(world, "two", "remove_device"), 403);
     for path in ["/healthz", "/readyz", "/metrics", "/.well-known/carnet/jwks.json"] {
         expect(world.call("GET", path).send(), 200);
     }
+}
+
+fn support(world: &World) {
+    let act = |below: &str, body: Value| operate(world, "ana", below, &body.to_string(), &body);
+    let until = "2030-01-01T00:00:00Z";
+    let except = |rule: &str, until: &str| {
+        act("exceptions", json!({ "rule": rule, "until": until, "reason": "r" }))
+    };
+    let granted = expect(except("devices", until), 201);
+    expect(except("no-such-rule", until), 404);
+    expect(except("devices", "2020-01-01T00:00:00Z"), 409);
+    let end = |id: &str| act(&format!("exceptions/{id}/end"), json!({ "reason": id }));
+    expect(end(granted.json["exception"].as_str().unwrap()), 200);
+    expect(end("exc_none"), 404);
+    expect(act("revocations", json!({ "target": { "license": "none" }, "reason": "r" })), 404);
+    expect(act("revocations", json!({ "target": "member", "reason": "r" })), 200);
 }
 
 fn replays(world: &World, operator: &str) {

@@ -90,6 +90,10 @@ id = "registered"
 counts = "devices_registered"
 limit = 20
 
+[downgrade]
+keep = "last_seen"
+notice = "7d"
+
 [[partners.borders.gates]]
 id = "home-only"
 territories = ["DE"]
