@@ -893,7 +893,7 @@ fn what_a_changed_membership_does() {
     wrong_files(
         &[(MAIN_FILE, HEAD), ("a.toml", "format = 1\n[lapse]\nend_within = \"3d\"\n")],
         expect![
-            "a.toml, line 2, field `lapse`: `lapse` belongs in `policy.toml`; another file holds `partners`, `series` and `titles`"
+            "a.toml, line 2, field `lapse`: `lapse` belongs in `policy.toml`; another file holds `partners`, `series`, `titles` and `texts`"
         ],
     );
 }

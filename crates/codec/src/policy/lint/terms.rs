@@ -1,4 +1,4 @@
-//! Terms that never govern, contradict each other, or say what is said already.
+//! Terms that never govern, are of no use, or say what is said already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -70,10 +70,6 @@ fn never_governs(terms: &TermsPatch, from: Timestamp, note: &mut impl FnMut(&[&s
         if end <= from {
             let message = format!("is not after `effective_from` ({from}): nothing is downloaded");
             note(&["hard_end"], message);
-        }
-        if terms.not_before.is_some_and(|not_before| end <= not_before) {
-            let message = "no play fits between `not_before` and `hard_end`".to_owned();
-            note(&["hard_end", "not_before"], message);
         }
         // The first download is at `effective_from`, and every clock runs from there or later.
         for (name, length) in clocks {

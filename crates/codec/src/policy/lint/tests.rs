@@ -35,8 +35,6 @@ fn clocks_that_never_govern() {
         hard_end = 2026-01-20T00:00:00Z
         [partners.a.terms]
         hard_end = 2025-12-31T00:00:00Z
-        [partners.b.terms]
-        not_before = 2026-02-01T00:00:00Z
         [series.s.terms]
         end_within = "14d"
         check_in_within = "14d"
@@ -47,10 +45,9 @@ fn clocks_that_never_govern() {
         expect![[r#"
             policy.toml, line 6, field `terms.start_within`: `start_within` never governs: `hard_end` leaves 19d at most from `effective_from` on
             policy.toml, line 10, field `partners.a.terms.hard_end`: is not after `effective_from` (2026-01-01T00:00:00.000Z): nothing is downloaded
-            policy.toml, line 12, field `partners.b.terms.not_before`: no play fits between `not_before` and `hard_end`
-            policy.toml, line 14, field `series.s.terms.end_within`: `start_within` never governs: `end_within` ends the term before
-            policy.toml, line 15, field `series.s.terms.check_in_within`: `check_in_within` never governs: `end_within` ends the term before
-            policy.toml, line 18, field `titles.t.terms.end_within`: `start_within` never governs: `end_within` ends the term before"#]],
+            policy.toml, line 12, field `series.s.terms.end_within`: `start_within` never governs: `end_within` ends the term before
+            policy.toml, line 13, field `series.s.terms.check_in_within`: `check_in_within` never governs: `end_within` ends the term before
+            policy.toml, line 16, field `titles.t.terms.end_within`: `start_within` never governs: `end_within` ends the term before"#]],
     );
 }
 
