@@ -4,12 +4,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use domain::{
+    Account, DeviceClass, PartnerId, Plan, ProfileId, SecurityLevel, SeriesId, Tag, Territory,
+    Timestamp, TitleId,
+};
 
 /// Carnet licenses downloads: it lets members take titles offline and holds every copy to the
 /// rules.
 ///
 /// Exit codes: 0 when all is well, 1 when something was refused or failed, 2 when the command line
-/// makes no sense.
+/// makes no sense. `policy diff` has one more: 3 when something changes.
 #[derive(Debug, Parser)]
 #[command(version, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -23,7 +27,7 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Run everything on this machine with sample titles, sample rules and two members
     Demo(Demo),
-    /// Look at policies
+    /// Check, try, explain and compare policies
     #[command(subcommand)]
     Policy(Policy),
     /// Make and seal keys
@@ -80,10 +84,32 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
-    /// Check a policy directory and name everything that is wrong with it
+    /// Check a policy and name everything that is wrong with it, has no effect, or is left unsaid
+    ///
+    /// Exit codes: 0 when it can be used, 1 when it cannot, or has warnings and `--strict` is given.
     Check {
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
+        /// A policy directory, or a policy of one file
+        #[arg(value_name = "DIR|FILE")]
+        path: PathBuf,
+        /// Fail on warnings as well: rules that have no effect, or cannot have been meant
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Tell which terms, gates and caps hold for a request, and where each comes from
+    Explain(Box<Explain>),
+    /// Tell what changes for whom when one policy takes the place of another
+    ///
+    /// Exit codes: 0 when nothing changes, 3 when something does, 1 when a policy cannot be used.
+    Diff {
+        /// A policy directory, or a policy of one file
+        #[arg(value_name = "OLD")]
+        old: PathBuf,
+        /// Likewise
+        #[arg(value_name = "NEW")]
+        new: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Ask recorded history again under a draft: who would have been answered differently?
     ///
@@ -127,6 +153,59 @@ pub(crate) struct Replay {
     /// standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
+}
+
+/// What is not given is not known: a rule that goes by it says what that means.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A policy directory, or a policy of one file
+    #[arg(value_name = "DIR|FILE")]
+    pub(crate) path: PathBuf,
+    /// By default one of which the policy says nothing
+    #[arg(long, value_name = "ID", default_value = "-")]
+    pub(crate) title: TitleId,
+    /// By default one of which the policy says nothing
+    #[arg(long, value_name = "ID", default_value = "-")]
+    pub(crate) partner: PartnerId,
+    #[arg(long, value_name = "ID")]
+    pub(crate) series: Option<SeriesId>,
+    /// A tag of the title; may be given more than once
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<Tag>,
+    /// What the catalogue says of the title
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) maturity_rating: Option<u16>,
+    /// The catalogue keeps the title for streaming
+    #[arg(long)]
+    pub(crate) not_downloadable: bool,
+    /// The device: `phone`, `tablet`, `tv`, `desktop` or `web`
+    #[arg(long, value_name = "CLASS", default_value = "phone", value_parser = device_class)]
+    pub(crate) class: DeviceClass,
+    #[arg(long, value_name = "PLAN")]
+    pub(crate) plan: Option<Plan>,
+    #[arg(long, value_name = "TERRITORY")]
+    pub(crate) territory: Option<Territory>,
+    #[arg(long, value_name = "ID")]
+    pub(crate) profile: Option<ProfileId>,
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) security_level: Option<SecurityLevel>,
+    /// The kind of account
+    #[arg(long, value_name = "KIND")]
+    pub(crate) account: Option<Account>,
+    /// The highest rating that the profile may see
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) maturity_limit: Option<u16>,
+    /// When the membership began
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) member_since: Option<Timestamp>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn device_class(text: &str) -> Result<DeviceClass, String> {
+    let known = DeviceClass::ALL.map(DeviceClass::name).join("`, `");
+    DeviceClass::named(text).ok_or_else(|| format!("known are `{known}`"))
 }
 
 #[derive(Debug, Subcommand)]

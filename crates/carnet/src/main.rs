@@ -34,7 +34,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Clap answers what makes no sense, with exit code 2.
     match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -42,8 +42,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
-    match command {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let done = match command {
         Command::Serve(typed) => {
             logging::start(Style::Json);
             node::run(config::load(&typed.config)?, |address| {
@@ -55,7 +55,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             let data = typed.data_dir.clone();
             node::run(demo::plan(typed)?, |address| demo::announce(address, &data))
         }
-        Command::Policy(Policy::Check { directory }) => policy::check(&directory),
+        Command::Policy(Policy::Check { path, strict }) => policy::check(&path, strict),
+        Command::Policy(Policy::Explain(typed)) => policy::explain(*typed),
+        Command::Policy(Policy::Diff { old, new, json }) => return policy::diff(&old, &new, json),
         Command::Policy(Policy::Replay(typed)) => policy::replay(&typed),
         Command::Policy(Policy::Test { path, policy }) => policy::test(&path, policy.as_deref()),
         Command::Keys(Keys::Master) => keys::master(),
@@ -67,5 +69,6 @@ fn run(command: Command) -> anyhow::Result<()> {
             print!("{}", service::openapi_json());
             Ok(())
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

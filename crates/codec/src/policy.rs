@@ -5,18 +5,28 @@
 
 mod absent;
 mod cap;
+pub mod diff;
+pub mod explain;
+mod facet;
+pub mod lint;
+mod places;
 mod read;
 mod rules;
 pub mod scenario;
+pub mod texts;
 
 use std::fmt;
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
 
-pub use absent::AbsentFact;
 use domain::{Policy, PolicyVersion};
 use ring::digest::{SHA256, digest};
+use texts::Texts;
+
+pub use self::absent::AbsentFact;
+pub use self::facet::Direction;
+pub use self::places::{Kind, Place, Scope};
 
 /// The file that every policy has: its name, its date and the rules for all titles.
 pub const MAIN_FILE: &str = "policy.toml";
@@ -41,6 +51,8 @@ pub struct Loaded {
     pub source: String,
     /// Where a rule leaves unsaid what the absence of a fact means.
     pub unsaid: Vec<AbsentFact>,
+    /// What members are told in the policy's own words.
+    pub texts: Texts,
 }
 
 /// One thing wrong with a policy, and what to do about it.
@@ -70,6 +82,21 @@ pub fn load_dir(directory: &Path) -> Result<Loaded, PolicyErrors> {
     let files = files(directory, |name| !name.ends_with(SCENARIO_ENDING))?;
     let files: Vec<(&str, &str)> = files.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
     parse(&files)
+}
+
+/// Reads a policy of one file, whatever its name.
+///
+/// # Errors
+/// When the file cannot be read, or the policy is wrong: all problems at once.
+pub fn load_file(path: &Path) -> Result<Loaded, PolicyErrors> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let text = read_file(path, &name)?;
+    parse(&[(MAIN_FILE, &text)]).map_err(|mut errors| {
+        for error in errors.errors.iter_mut().filter(|error| error.file == MAIN_FILE) {
+            error.file = name.to_string();
+        }
+        errors
+    })
 }
 
 /// The `*.toml` of a directory that are wanted, each a name and a text.
@@ -136,8 +163,8 @@ pub fn parse(files: &[(&str, &str)]) -> Result<Loaded, PolicyErrors> {
         let _ = write!(source, "file {} {name}\n{text}\n", text.len());
     }
     source.push_str(SOURCE_END);
-    let (policy, unsaid) = rules::policy(&files, version(&source))?;
-    Ok(Loaded { policy, source, unsaid })
+    let (policy, unsaid, texts) = rules::policy(&files, version(&source))?;
+    Ok(Loaded { policy, source, unsaid, texts })
 }
 
 const SOURCE_HEADER: &str = "carnet policy 1\n";
@@ -153,18 +180,21 @@ pub fn parse_source(source: &str) -> Result<Loaded, PolicyErrors> {
         let message = "is not a policy as this program stores it; load its files again";
         PolicyErrors::one("stored policy".to_owned(), None, message.to_owned())
     };
-    let mut rest = source.strip_prefix(SOURCE_HEADER).ok_or_else(damaged)?;
+    parse(&source_files(source).ok_or_else(damaged)?)
+}
+
+/// The files that a stored policy is of, each a name and a text.
+fn source_files(source: &str) -> Option<Vec<(&str, &str)>> {
+    let mut rest = source.strip_prefix(SOURCE_HEADER)?;
     let mut files = Vec::new();
     while rest != SOURCE_END {
-        let (head, body) = rest.split_once('\n').ok_or_else(damaged)?;
-        let (bytes, name) =
-            head.strip_prefix("file ").and_then(|head| head.split_once(' ')).ok_or_else(damaged)?;
-        let bytes = bytes.parse().map_err(|_| damaged())?;
-        let (text, after) = body.split_at_checked(bytes).ok_or_else(damaged)?;
+        let (head, body) = rest.split_once('\n')?;
+        let (bytes, name) = head.strip_prefix("file ")?.split_once(' ')?;
+        let (text, after) = body.split_at_checked(bytes.parse().ok()?)?;
         files.push((name, text));
-        rest = after.strip_prefix('\n').ok_or_else(damaged)?;
+        rest = after.strip_prefix('\n')?;
     }
-    parse(&files)
+    Some(files)
 }
 
 /// The hash of content, time-zone data and evaluation semantics: `p1-` and 32 digits.

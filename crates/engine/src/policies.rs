@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use codec::policy::texts::Texts;
 use codec::policy::{Loaded, parse_source};
 use domain::{Policy, PolicyVersion, Timestamp};
 use store::{AppendError, EVENT_BYTES_MAX, EventStore, Recorded, StreamId};
@@ -27,7 +28,7 @@ pub struct Policies {
 /// Oldest first in a list.
 #[derive(Debug, Clone)]
 enum Published {
-    Usable(Arc<Policy>),
+    Usable(Arc<Policy>, Arc<Texts>),
     /// Its text is not one that this program understands.
     Unusable {
         version: String,
@@ -97,12 +98,21 @@ impl Policies {
     /// # Errors
     /// When there is none, or it is one that this program cannot read.
     pub fn in_effect(&self, at: Timestamp) -> Result<Arc<Policy>, EngineError> {
+        self.last_word(at).map(|(policy, _)| policy)
+    }
+
+    /// What the policy in effect says to members in its own words; nothing, when there is none.
+    pub fn texts(&self, at: Timestamp) -> Arc<Texts> {
+        self.last_word(at).map(|(_, texts)| texts).unwrap_or_default()
+    }
+
+    fn last_word(&self, at: Timestamp) -> Result<(Arc<Policy>, Arc<Texts>), EngineError> {
         for published in self.published.load().iter().rev() {
             match published {
-                Published::Usable(policy) if policy.effective_from <= at => {
-                    return Ok(Arc::clone(policy));
+                Published::Usable(policy, texts) if policy.effective_from <= at => {
+                    return Ok((Arc::clone(policy), Arc::clone(texts)));
                 }
-                Published::Usable(_) => {}
+                Published::Usable(..) => {}
                 Published::Unusable { version, why } => {
                     return Err(EngineError::Corrupt(format!(
                         "policy `{version}` cannot be used ({why}); publish it again"
@@ -141,13 +151,13 @@ impl Policies {
         };
         match parse_source(&source) {
             Err(errors) => Ok(unusable(errors.to_string())),
-            Ok(Loaded { policy, source, .. }) => {
+            Ok(Loaded { policy, source, texts, .. }) => {
                 // With other time-zone data or another evaluation the same text is another
                 // version, and decisions will cite that one.
                 if policy.version != known {
                     self.store_source(&policy.version, &source).await?;
                 }
-                Ok(Published::Usable(Arc::new(policy)))
+                Ok(Published::Usable(Arc::new(policy), Arc::new(texts)))
             }
         }
     }
@@ -174,7 +184,7 @@ impl Policies {
 impl Published {
     fn version(&self) -> &str {
         match self {
-            Self::Usable(policy) => policy.version.as_str(),
+            Self::Usable(policy, _) => policy.version.as_str(),
             Self::Unusable { version, .. } => version,
         }
     }

@@ -18,7 +18,7 @@ fn the_help_lists_every_command() {
         Commands:
           serve     Run every role in one process on the embedded store, as a configuration file says
           demo      Run everything on this machine with sample titles, sample rules and two members
-          policy    Look at policies
+          policy    Check, try, explain and compare policies
           keys      Make and seal keys
           store     Look at a store that no process has open
           simulate  Drive the real engine through a world of members, devices and faults, and audit it

@@ -284,16 +284,21 @@ fn calendar(unit: &Node<'_>, zone: &Node<'_>) -> Option<(CalendarUnit, Zone)> {
             "year" => Some(CalendarUnit::Year),
             _ => None,
         });
-    let name = zone.text("the name of a time zone")?;
+    let zone = self::zone(zone);
+    Some((unit?, zone?))
+}
+
+pub(super) fn zone(node: &Node<'_>) -> Option<Zone> {
+    let name = node.text("the name of a time zone")?;
     let named = Zone::named(name);
     if named.is_none() {
         let zones = jiff::tz::TimeZoneDatabase::bundled();
         let known: Vec<String> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
         let remedy = nearest(name, known.iter().map(String::as_str));
         let remedy = remedy.unwrap_or("write an IANA name, like `Europe/Berlin`".to_owned());
-        zone.note(format!("`{name}` is not a time zone; {remedy}"));
+        node.note(format!("`{name}` is not a time zone; {remedy}"));
     }
-    Some((unit?, named?))
+    named
 }
 
 fn limit(node: &Node<'_>) -> Option<Limit> {

@@ -157,6 +157,10 @@ impl<'a> Node<'a> {
         (self.file.name.to_owned(), before.matches('\n').count() + 1)
     }
 
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     fn expected<T>(&self, what: &str) -> Option<T> {
         self.note(format!("is {}, and should be {what}", article(self.value.type_str())));
         None

@@ -16,6 +16,7 @@ use domain::{
 use super::absent::{AbsentFact, needs};
 use super::cap::cap;
 use super::read::{Fields, File, Node, told};
+use super::texts::{self, Texts};
 use super::{MAIN_FILE, PolicyError, PolicyErrors};
 
 /// The format of policy files that this program reads.
@@ -27,7 +28,7 @@ const LENGTH_MAX: Duration = Duration::days(3_660);
 pub(super) fn policy(
     files: &[(&str, String)],
     version: PolicyVersion,
-) -> Result<(Policy, Vec<AbsentFact>), PolicyErrors> {
+) -> Result<(Policy, Vec<AbsentFact>, Texts), PolicyErrors> {
     let errors = RefCell::new(Vec::new());
     let files: Vec<File<'_>> =
         files.iter().map(|(name, text)| File { name, text, errors: &errors }).collect();
@@ -42,6 +43,7 @@ pub(super) fn policy(
         let missing = File { name, text: "", errors: &errors };
         missing.note(None, "", "is missing; it holds the rules for all titles".to_owned());
     }
+    let texts = texts::read(&draft.texts, &draft.seen.ids);
     let mut found = errors.take();
     found.extend(draft.partners.contradictions(&draft.default, "partners"));
     found.extend(draft.series.contradictions(&draft.default, "series"));
@@ -59,14 +61,15 @@ pub(super) fn policy(
                 downgrade: draft.downgrade,
                 lapse_ends_within: draft.lapse_ends_within,
             };
-            Ok((policy, draft.seen.unsaid))
+            let texts = texts.with_zones(&policy);
+            Ok((policy, draft.seen.unsaid, texts))
         }
         _ => Err(told(found)),
     }
 }
 
 #[derive(Default)]
-struct Draft {
+struct Draft<'a> {
     header: Option<Header>,
     default: Rules,
     partners: Levels<PartnerId>,
@@ -75,6 +78,8 @@ struct Draft {
     downgrade: Option<Downgrade>,
     lapse_ends_within: Option<Duration>,
     seen: Seen,
+    /// Read when all rules are known, for they name them.
+    texts: Vec<Node<'a>>,
 }
 
 struct Header {
@@ -84,6 +89,9 @@ struct Header {
 
 /// A file and a line.
 pub(super) type Place = (String, usize);
+
+/// Which id is a gate, a cap or a tightening, and where.
+pub(super) type RuleKinds = BTreeMap<RuleId, (&'static str, Place)>;
 
 struct Levels<K>(BTreeMap<K, (Place, Rules)>);
 
@@ -97,7 +105,7 @@ impl<K> Default for Levels<K> {
 /// may be absent without a rule saying what that means.
 #[derive(Default)]
 pub(super) struct Seen {
-    ids: BTreeMap<RuleId, (&'static str, Place)>,
+    ids: RuleKinds,
     pub(super) unsaid: Vec<AbsentFact>,
 }
 
@@ -115,8 +123,8 @@ fn applies(when: &When) -> Vec<(Fact, Use)> {
     when.facts().into_iter().map(|fact| (fact, Use::Applies)).collect()
 }
 
-impl Draft {
-    fn read(&mut self, file: &str, mut root: Fields<'_>) {
+impl<'a> Draft<'a> {
+    fn read(&mut self, file: &str, mut root: Fields<'a>) {
         let format = root.need("format", "write `format = 1` at the top");
         if let Some(format) = format
             && let Some(number) = format.number("the format of this file", u32::MAX)
@@ -147,7 +155,7 @@ impl Draft {
                 if let Some(node) = root.take(name) {
                     node.note(format!(
                         "`{name}` belongs in `{MAIN_FILE}`; another file holds `partners`, \
-                         `series` and `titles`"
+                         `series`, `titles` and `texts`"
                     ));
                 }
             }
@@ -155,6 +163,7 @@ impl Draft {
         self.partners.read(root.take("partners"), "a partner", PartnerId::new, &mut self.seen);
         self.series.read(root.take("series"), "a series", SeriesId::new, &mut self.seen);
         self.titles.read(root.take("titles"), "a title", TitleId::new, &mut self.seen);
+        self.texts.extend(root.take("texts"));
         root.finish();
     }
 }

@@ -471,9 +471,9 @@ fn partners_may_have_files_of_their_own() {
         ],
         expect![[r#"
             broken.toml, line 1: is not TOML: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`
-            z.toml, line 2, field `name`: `name` belongs in `policy.toml`; another file holds `partners`, `series` and `titles`
+            z.toml, line 2, field `name`: `name` belongs in `policy.toml`; another file holds `partners`, `series`, `titles` and `texts`
             z.toml, line 3, field `partners.aurora`: a partner has one table; the other is in policy.toml, line 4
-            z.toml, line 5, field `caps`: `caps` belongs in `policy.toml`; another file holds `partners`, `series` and `titles`"#]],
+            z.toml, line 5, field `caps`: `caps` belongs in `policy.toml`; another file holds `partners`, `series`, `titles` and `texts`"#]],
     );
 }
 
@@ -497,6 +497,27 @@ proptest::proptest! {
     fn no_text_makes_the_reader_panic(body in "([a-z_.\\[\\]{}=\" \n0-9-]|format|terms|caps|gates|limit = |\\PC){0,60}") {
         let _ = parse(&[(MAIN_FILE, &format!("{HEAD}{body}"))]);
     }
+
+    /// Lines of the guide in any order: every word of the language, mostly in the wrong place.
+    #[test]
+    fn whatever_is_wrong_has_a_file_and_a_line(
+        picked in proptest::collection::vec(proptest::prelude::any::<proptest::sample::Index>(), 0..60),
+    ) {
+        let lines = guide_lines();
+        let picked: Vec<&str> = picked.iter().map(|at| lines[at.index(lines.len())].as_str()).collect();
+        if let Err(errors) = parse(&[(MAIN_FILE, &format!("{HEAD}{}", picked.join("\n")))]) {
+            for error in errors.errors {
+                proptest::prop_assert!(error.line.is_some(), "{error}");
+            }
+        }
+    }
+}
+
+fn guide_lines() -> Vec<String> {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let blocks = guide.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
+    blocks.flat_map(str::lines).map(str::to_owned).collect()
 }
 
 #[test]

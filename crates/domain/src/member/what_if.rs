@@ -116,7 +116,8 @@ struct Known {
     device: DeviceId,
     title: TitleId,
     partner: PartnerId,
-    term: u32,
+    /// The latest, as it was promised.
+    term: Term,
 }
 
 fn known(member: &Member) -> BTreeMap<LicenseId, Known> {
@@ -125,7 +126,7 @@ fn known(member: &Member) -> BTreeMap<LicenseId, Known> {
             device: license.device.clone(),
             title: license.title.clone(),
             partner: license.facts.title.partner.clone(),
-            term: license.term().term.number,
+            term: license.term().term.clone(),
         };
         (id.clone(), known)
     };
@@ -330,15 +331,16 @@ impl Past<'_> {
         facts: &Facts,
         at: Timestamp,
     ) -> Option<Command> {
-        let Known { device, title, .. } = self.known.get(license)?.clone();
+        let Known { device, title, term: promised, .. } = self.known.get(license)?.clone();
         let title_facts = Some(facts.title.clone());
-        let held = self.member.license(self.instead_of(license));
-        Some(if held.is_none_or(|held| held.held(at)) {
-            // Naming an older term asks for the license as it is.
+        let would_be = self.member.license(self.instead_of(license));
+        // Whoever names an older term gets the license as it is, held or not. Only where it would have
+        // other clocks could it be one that is asked for anew.
+        let as_it_is = |found: &License| found.held(at) || found.term().term == promised;
+        Some(if would_be.is_none_or(as_it_is) {
             let (license, term) = (license.clone(), term.saturating_sub(1));
             Command::Renew { device, license, term, title_facts, automatic: false }
         } else {
-            // Not held any more under the draft: asking for the title decides anew.
             Command::Acquire { device, title, title_facts, license: self.new_license(license) }
         })
     }
@@ -369,7 +371,7 @@ impl Past<'_> {
         let mut command = command.clone();
         match &mut command {
             Command::Renew { license, term, .. } | Command::DrmFailed { license, term } => {
-                let known = self.known.get(license).map_or(0, |known| known.term);
+                let known = self.known.get(license).map_or(0, |known| known.term.number);
                 let (id, running) = self.would_be(license)?;
                 *license = id;
                 if let Some(running) = running {
@@ -438,13 +440,13 @@ impl Past<'_> {
                         device: acquired.device.clone(),
                         title: acquired.title.clone(),
                         partner: acquired.facts.title.partner.clone(),
-                        term: acquired.term.number,
+                        term: acquired.term.clone(),
                     };
                     self.known.insert(acquired.license.clone(), known);
                 }
                 EventBody::Renewed(renewed) => {
                     if let Some(known) = self.known.get_mut(&renewed.license) {
-                        known.term = renewed.term.number;
+                        known.term = renewed.term.clone();
                     }
                 }
                 _ => {}

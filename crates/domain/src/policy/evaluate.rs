@@ -248,7 +248,7 @@ impl Ask<'_> {
 }
 
 /// An absent fact matches: a rule is never escaped by leaving a fact out.
-pub(super) fn selects(
+pub fn selects(
     of: &Of,
     when: &When,
     facts: &MemberFacts,

@@ -1,3 +1,5 @@
+use codec::policy::texts::{Language, Topic};
+use domain::member::Code;
 use store::memory::MemoryStore;
 
 use super::*;
@@ -103,4 +105,27 @@ fn a_clock_that_jumps_back_brings_no_policy_back() {
     assert_eq!(decide(100, "tv-2").policy.name, "second");
     let back = decide(50, "tv-3");
     assert_eq!((back.policy.name.as_str(), back.decision.at), ("second", at(100)));
+}
+
+#[test]
+fn the_texts_in_effect_are_those_of_the_policy_in_effect() {
+    let german = |name: &str, seconds: i64| {
+        let dated = POLICY.replace("2020-01-01T00:00:00Z", &at(seconds).to_string());
+        loaded(&format!("{dated}\n[texts.de]\nplan_not_allowed = \"{name}\"\n"))
+    };
+    let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+    let policies = block_on(Policies::open(Arc::clone(&store), german("first", 0))).unwrap();
+    block_on(policies.publish(german("second", 100))).unwrap();
+    let said = |policies: &Policies, seconds| {
+        let topic = Topic::Refused(Code::PlanNotAllowed);
+        let german = [Language::new("de").unwrap()];
+        let said = policies.texts(at(seconds)).say(&german, topic, None, |_| None);
+        said.map(|(text, _)| text)
+    };
+    let restarted = block_on(Policies::open(store, german("second", 100))).unwrap();
+    for policies in [&policies, &restarted] {
+        assert_eq!(said(policies, -1), None);
+        assert_eq!(said(policies, 99).unwrap(), "first");
+        assert_eq!(said(policies, 100).unwrap(), "second");
+    }
 }

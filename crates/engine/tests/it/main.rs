@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod what_if;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Waker};

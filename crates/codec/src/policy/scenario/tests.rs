@@ -251,9 +251,9 @@ fn what_is_not_understood_is_named_with_line_and_remedy() {
             "a.scenario.toml, line 1, field `format`: `2` is not a format of scenarios; write `format = 1`"
         ],
     );
-    let mistakes = parse(&[("a.scenario.toml", include_str!("tests/mistakes.scenario.toml"))]);
-    let told = format!("{}\n", mistakes.unwrap_err());
-    expect_file!["tests/mistakes.txt"].assert_eq(&told);
+    let mistakes = include_str!("tests/mistakes.scenario.toml");
+    let told = parse(&[("a.scenario.toml", mistakes)]).unwrap_err();
+    expect_file!["tests/mistakes.txt"].assert_eq(&format!("{told}\n"));
 }
 
 #[test]

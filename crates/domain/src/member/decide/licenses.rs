@@ -101,9 +101,9 @@ impl<'a> Desk<'a> {
         let length = [terms.end_within, start_within].into_iter().flatten().min();
         let reaches_at = terms.not_before.zip(length).and_then(|(not_before, length)| {
             let at = not_before - length + Duration::from_millis(1);
-            let from_end = beginning.from > beginning.at;
-            let from = if from_end { at.max(beginning.from) } else { at };
-            let reaches = !over(&terms.promise(Beginning { at, from, ..beginning }, facts));
+            // By then the end that it would run from is past.
+            let later = Beginning { at, from: at, ..beginning };
+            let reaches = !over(&terms.promise(later, facts));
             (at > self.at && reaches).then_some(at)
         });
         Some(self.finding(Code::TermOverAtBirth, reaches_at))

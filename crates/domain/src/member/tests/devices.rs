@@ -134,3 +134,16 @@ fn so_many_removals_in_a_window() {
     assert_eq!((refused.findings[0].command, refused.retry_at), (1, None));
     assert_eq!(counted.contributors[0].in_list, Some(0));
 }
+
+#[test]
+fn what_a_cap_forbids_is_no_remedy() {
+    let registered = cap("c", Counts::DevicesRegistered, &[], Window::Now, 3);
+    let removals = cap("r", REMOVALS, &[], Window::Rolling(Duration::days(60)), 1);
+    let mut world = World::new(policy(rental(), vec![registered, removals]));
+    let (fourth, fifth) =
+        (register("d", DeviceClass::Tv, "d"), register("e", DeviceClass::Tv, "e"));
+    assert_eq!(world.refuse(day(1), fourth.clone()).remedies.len(), 3);
+    world.accept(day(1), remove("a"));
+    world.accept(day(1), fourth);
+    assert_eq!(world.refuse(day(2), fifth).remedies, [], "no device can be removed before day 61");
+}

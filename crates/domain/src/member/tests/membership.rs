@@ -316,7 +316,8 @@ fn when_a_cap_frees_takes_into_account_that_exceptions_end() {
     assert_eq!(codes(&world.refuse(day(6), end)), [Code::ExceptionUnknown]);
     // One that is over before anything frees helps nobody.
     world.accept(day(7), grant("y", "c", 1, day(29)));
-    assert_eq!(world.refuse(day(8), third).retry_at, Some(day(35)));
+    let refused = world.refuse(day(8), third);
+    assert_eq!((refused.findings[0].frees_at, refused.retry_at), (Some(day(35)), Some(day(35))));
 }
 
 #[test]

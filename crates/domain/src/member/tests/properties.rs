@@ -737,6 +737,38 @@ proptest! {
         })?;
     }
 
+    /// The same of lists, which are decided as if what comes first had happened.
+    #[test]
+    fn a_list_at_its_retry_at_succeeds_and_a_millisecond_earlier_does_not(
+        policy in a_policy(),
+        history in history(),
+        list in prop::collection::vec(deed(), 2..4),
+    ) {
+        let mut world = run(policy, &history, |_, _, _| Ok(()))?;
+        let at = world.member.last_at + Duration::hours(1);
+        let mut commands = vec![];
+        for (sequence, deed) in (1_000..).zip(&list) {
+            commands.extend(command(&mut world, sequence, at, deed));
+        }
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let request = world.request(at, commands);
+        let decision = decide(&world.member, &request, &world.policy);
+        let Answer::Refused(refused) = decision.answer else { return Ok(()) };
+        if let Some(retry_at) = refused.retry_at {
+            prop_assert!(passes(&world, &request, retry_at), "{refused:#?}");
+            prop_assert!(!passes(&world, &request, retry_at.just_before()), "{refused:#?}");
+        }
+        for remedy in &refused.remedies {
+            let mut world = world.clone();
+            for command in performed(remedy) {
+                world.accept(at, command);
+            }
+            prop_assert!(passes(&world, &request, at), "{remedy:#?}");
+        }
+    }
+
     #[test]
     fn with_a_cap_alone_the_same_holds_for_its_frees_at(
         policy in a_policy(),

@@ -1,0 +1,161 @@
+//! Terms that never govern, contradict each other, or say what is said already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use domain::policy::{Effective, FinishAnchor, Policy, Rules, TermsPatch};
+use domain::{
+    DeviceClass, Duration, Facts, MemberFacts, PartnerId, Timestamp, TitleFacts, TitleId,
+};
+
+use super::Lint;
+use crate::policy::facet::term_facets;
+use crate::policy::places::{Kind, Scope};
+
+pub(super) fn lint(
+    lint: &mut Lint,
+    policy: &Policy,
+    (scope, rules): (&Scope, &Rules),
+    between: &Between,
+) {
+    let terms = holding(policy, rules);
+    let own = fields(rules);
+    // Told once, at a level that says one of the fields.
+    let mut note = |fields: &[&str], message: String| {
+        if let Some(field) = fields.iter().find(|field| own.contains(field)) {
+            lint.note(scope, Kind::Term, field, message);
+        }
+    };
+    never_governs(&terms, policy.effective_from, &mut note);
+    of_no_use(&terms, &mut note);
+    repeats(lint, policy, scope, rules, between);
+}
+
+/// What holds at a level over what all titles say, whatever a partner in between may say.
+#[expect(clippy::expect_used, reason = "INVARIANT: a word is an id")]
+fn holding(policy: &Policy, own: &Rules) -> TermsPatch {
+    let only_terms = |rules: &Rules| Rules { terms: rules.terms.clone(), ..Rules::default() };
+    let title = TitleId::new("title").expect("an id");
+    let policy = Policy {
+        default: only_terms(&policy.default),
+        partners: BTreeMap::new(),
+        series: BTreeMap::new(),
+        titles: BTreeMap::from([(title.clone(), only_terms(own))]),
+        ..policy.clone()
+    };
+    let title_facts = TitleFacts {
+        partner: PartnerId::new("partner").expect("an id"),
+        series: None,
+        tags: Arc::from([]),
+        maturity_rating: None,
+        downloadable: true,
+        offered: true,
+        available_from: None,
+        available_until: None,
+    };
+    let facts = Facts::new(&MemberFacts::default(), DeviceClass::Phone, &title_facts);
+    Effective::new(&policy, &title, &title_facts).terms(&facts)
+}
+
+/// Clocks that another always comes before.
+fn never_governs(terms: &TermsPatch, from: Timestamp, note: &mut impl FnMut(&[&str], String)) {
+    let per_term = terms.anchor() == Some(FinishAnchor::Term);
+    let clocks = [
+        ("start_within", terms.start_within),
+        ("finish_within", terms.finish_within.filter(|_| per_term)),
+        ("check_in_within", terms.check_in_within),
+        ("end_within", terms.end_within),
+    ];
+    if let Some(end) = terms.hard_end {
+        if end <= from {
+            let message = format!("is not after `effective_from` ({from}): nothing is downloaded");
+            note(&["hard_end"], message);
+        }
+        if terms.not_before.is_some_and(|not_before| end <= not_before) {
+            let message = "no play fits between `not_before` and `hard_end`".to_owned();
+            note(&["hard_end", "not_before"], message);
+        }
+        // The first download is at `effective_from`, and every clock runs from there or later.
+        for (name, length) in clocks {
+            if length.is_some_and(|length| end <= from + length) && end > from {
+                let left = end.since(from);
+                let message = format!(
+                    "`{name}` never governs: `hard_end` leaves {left} at most from \
+                     `effective_from` on"
+                );
+                note(&[name, "hard_end"], message);
+            }
+        }
+    }
+    if let Some(end) = terms.end_within {
+        for (name, length) in clocks.into_iter().filter(|(name, _)| *name != "end_within") {
+            if length.is_some_and(|length| end <= length) {
+                let message = format!("`{name}` never governs: `end_within` ends the term before");
+                note(&[name, "end_within"], message);
+            }
+        }
+    }
+}
+
+/// What waits for something that never comes.
+fn of_no_use(terms: &TermsPatch, note: &mut impl FnMut(&[&str], String)) {
+    if terms.finish_within.is_none() {
+        if terms.finish_anchor.is_some() {
+            note(&["finish_anchor"], "there is no `finish_within` that it could anchor".to_owned());
+        }
+        if terms.grace.is_some_and(|grace| grace > Duration::ZERO) {
+            note(&["grace"], "there is no `finish_within` that it could follow".to_owned());
+        }
+    }
+    let said = [
+        ("renew_before_end", terms.renew_before_end.is_some()),
+        ("renew_after_end", terms.renew_after_end.is_some()),
+        ("renew_from", terms.renew_from.is_some()),
+        ("auto_renew_every", terms.auto_renew_every.is_some()),
+    ];
+    for (name, _) in said.into_iter().filter(|(_, said)| *said && terms.renewals_max == Some(0)) {
+        let message = format!("`{name}` is of no use: with `renewals_max = 0` nothing is renewed");
+        note(&[name, "renewals_max"], message);
+    }
+}
+
+/// Which fields of the terms some partner or series sets.
+pub(super) struct Between {
+    partners: BTreeSet<&'static str>,
+    series: BTreeSet<&'static str>,
+}
+
+impl Between {
+    pub(super) fn of(policy: &Policy) -> Self {
+        Self {
+            partners: policy.partners.values().flat_map(fields).collect(),
+            series: policy.series.values().flat_map(fields).collect(),
+        }
+    }
+
+    /// Whether something between all titles and this level may say otherwise.
+    fn may_say(&self, scope: &Scope, field: &str) -> bool {
+        match scope {
+            Scope::AllTitles | Scope::Partner(_) => false,
+            Scope::Series(_) => self.partners.contains(field),
+            Scope::Title(_) => self.partners.contains(field) || self.series.contains(field),
+        }
+    }
+}
+
+fn fields(rules: &Rules) -> Vec<&'static str> {
+    let said = term_facets(&rules.terms).into_iter().filter(|facet| facet.words.is_some());
+    said.map(|facet| facet.name).collect()
+}
+
+/// What a narrower level says as all titles do.
+fn repeats(lint: &mut Lint, policy: &Policy, scope: &Scope, rules: &Rules, between: &Between) {
+    let wide = term_facets(&policy.default.terms);
+    for (own, wide) in term_facets(&rules.terms).into_iter().zip(wide) {
+        let same = own.words.is_some() && own.words == wide.words;
+        if *scope != Scope::AllTitles && same && !between.may_say(scope, own.name) {
+            let message = "says what all titles say already; remove it".to_owned();
+            lint.note(scope, Kind::Term, own.name, message);
+        }
+    }
+}

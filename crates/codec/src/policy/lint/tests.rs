@@ -1,0 +1,292 @@
+use std::path::Path;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::policy::{MAIN_FILE, load_dir, parse};
+
+const HEAD: &str = "format = 1\nname = \"test\"\neffective_from = 2026-01-01T00:00:00Z\n";
+
+/// What is told of a policy of one file that says this below its head.
+#[track_caller]
+fn told(body: &str, told: Expect) {
+    let loaded = parse(&[(MAIN_FILE, &format!("{HEAD}{body}"))]).unwrap_or_else(|e| panic!("{e}"));
+    let found: Vec<String> = lint(&loaded).iter().map(ToString::to_string).collect();
+    told.assert_eq(&found.join("\n"));
+}
+
+#[test]
+fn the_examples_say_nothing_in_vain() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/examples");
+    for example in std::fs::read_dir(examples).unwrap() {
+        let example = example.unwrap().path();
+        let found = lint(&load_dir(&example).unwrap());
+        assert!(found.is_empty(), "{example:?}: {found:#?}");
+    }
+}
+
+#[test]
+fn clocks_that_never_govern() {
+    told(
+        r#"
+        [terms]
+        start_within = "30d"
+        finish_within = "48h"
+        hard_end = 2026-01-20T00:00:00Z
+        [partners.a.terms]
+        hard_end = 2025-12-31T00:00:00Z
+        [partners.b.terms]
+        not_before = 2026-02-01T00:00:00Z
+        [series.s.terms]
+        end_within = "14d"
+        check_in_within = "14d"
+        [titles.t.terms]
+        finish_anchor = "title"
+        end_within = "1d"
+        "#,
+        expect![[r#"
+            policy.toml, line 6, field `terms.start_within`: `start_within` never governs: `hard_end` leaves 19d at most from `effective_from` on
+            policy.toml, line 10, field `partners.a.terms.hard_end`: is not after `effective_from` (2026-01-01T00:00:00.000Z): nothing is downloaded
+            policy.toml, line 12, field `partners.b.terms.not_before`: no play fits between `not_before` and `hard_end`
+            policy.toml, line 14, field `series.s.terms.end_within`: `start_within` never governs: `end_within` ends the term before
+            policy.toml, line 15, field `series.s.terms.check_in_within`: `check_in_within` never governs: `end_within` ends the term before
+            policy.toml, line 18, field `titles.t.terms.end_within`: `start_within` never governs: `end_within` ends the term before"#]],
+    );
+}
+
+#[test]
+fn terms_of_no_use() {
+    told(
+        r#"
+        [terms]
+        check_in_within = "30d"
+        finish_anchor = "license"
+        grace = "1d"
+        renewals_max = 0
+        renew_after_end = "90d"
+        [partners.a.terms]
+        renewals_max = 1
+        check_in_within = "30d"
+        [series.s.terms]
+        grace = "1d"
+        renewals_max = 0
+        "#,
+        expect![[r#"
+            policy.toml, line 7, field `terms.finish_anchor`: there is no `finish_within` that it could anchor
+            policy.toml, line 8, field `terms.grace`: there is no `finish_within` that it could follow
+            policy.toml, line 10, field `terms.renew_after_end`: `renew_after_end` is of no use: with `renewals_max = 0` nothing is renewed
+            policy.toml, line 13, field `partners.a.terms.check_in_within`: says what all titles say already; remove it
+            policy.toml, line 15, field `series.s.terms.grace`: says what all titles say already; remove it
+            policy.toml, line 15, field `series.s.terms.grace`: there is no `finish_within` that it could follow
+            policy.toml, line 16, field `series.s.terms.renewals_max`: `renew_after_end` is of no use: with `renewals_max = 0` nothing is renewed"#]],
+    );
+}
+
+#[test]
+fn what_gates_never_let_through() {
+    told(
+        r#"
+        [[gates]]
+        id = "plans"
+        plans = ["standard", "premium"]
+        [[gates]]
+        id = "no-tv"
+        device_classes = ["phone", "tablet"]
+        [[caps]]
+        id = "basic-only"
+        counts = "active_licenses"
+        when = { plans = ["basic"] }
+        limit = { basic = 2, premium = 3, otherwise = 1 }
+        [[caps]]
+        id = "tv"
+        counts = "active_licenses"
+        of = { device_classes = ["tv"] }
+        limit = 3
+        [[caps]]
+        id = "devices"
+        counts = "devices_registered"
+        of = { device_classes = ["tv"] }
+        limit = 3
+        [[tighten]]
+        id = "basic-terms"
+        when = { plans = ["basic"] }
+        end_within = "1d"
+        [[partners.a.gates]]
+        id = "basic-again"
+        plans = ["basic"]
+        [[partners.b.gates]]
+        id = "plans"
+        plans = ["basic"]
+        [[partners.b.caps]]
+        id = "fine"
+        counts = "active_licenses"
+        when = { plans = ["basic"] }
+        limit = 2
+        "#,
+        expect![[r#"
+            policy.toml, line 11, field `caps[0]`: `basic` in `limit` is never used: gate `plans` (policy.toml, line 5) refuses that plan
+            policy.toml, line 11, field `caps[0]`: can never apply: `when.plans` names only what gate `plans` (policy.toml, line 5) refuses
+            policy.toml, line 16, field `caps[1]`: can never apply: `of.device_classes` names only what gate `no-tv` (policy.toml, line 8) refuses
+            policy.toml, line 26, field `tighten[0]`: can never apply: `when.plans` names only what gate `plans` (policy.toml, line 5) refuses
+            policy.toml, line 30, field `partners.a.gates[0]`: nobody passes both it and gate `plans` (policy.toml, line 5): downloads are closed here"#]],
+    );
+}
+
+#[test]
+fn caps_that_another_makes_superfluous() {
+    told(
+        r#"
+        [[caps]]
+        id = "all"
+        counts = "active_licenses"
+        limit = 10
+        [[caps]]
+        id = "on-a-device"
+        counts = "active_licenses"
+        per = ["device"]
+        limit = 10
+        [[caps]]
+        id = "fewer-on-a-device"
+        counts = "active_licenses"
+        per = ["device"]
+        limit = 5
+        [[caps]]
+        id = "devices"
+        counts = "devices_holding"
+        limit = { premium = 12, otherwise = 10 }
+        [[caps]]
+        id = "once"
+        counts = "acquisitions"
+        per = ["title"]
+        window = { min_interval = "30d" }
+        [[caps]]
+        id = "twice-a-week"
+        counts = "acquisitions"
+        per = ["title"]
+        of = { tags = ["new"] }
+        window = { rolling = "7d" }
+        limit = 2
+        [[caps]]
+        id = "both"
+        counts = "acquisitions_and_renewals"
+        per = ["title"]
+        window = { rolling = "31d" }
+        limit = 2
+        [[caps]]
+        id = "twin"
+        counts = "acquisitions"
+        per = ["title"]
+        window = { min_interval = "30d" }
+        [[partners.a.caps]]
+        id = "warns"
+        counts = "active_licenses"
+        limit = 20
+        warn_at_left = 15
+        [[partners.a.caps]]
+        id = "of-a"
+        counts = "active_licenses"
+        limit = 10
+        "#,
+        expect![[r#"
+            policy.toml, line 9, field `caps[1]`: never refuses anything that `all` (policy.toml, line 5) does not already
+            policy.toml, line 19, field `caps[3]`: never refuses anything that `all` (policy.toml, line 5) does not already
+            policy.toml, line 28, field `caps[5]`: never refuses anything that `once` (policy.toml, line 23) does not already
+            policy.toml, line 41, field `caps[7]`: never refuses anything that `once` (policy.toml, line 23) does not already
+            policy.toml, line 51, field `partners.a.caps[1]`: never refuses anything that `all` (policy.toml, line 5) does not already"#]],
+    );
+}
+
+#[test]
+fn gates_and_tightenings_that_another_makes_superfluous() {
+    told(
+        r#"
+        [[gates]]
+        id = "dach"
+        territories = ["AT", "CH", "DE"]
+        [[gates]]
+        id = "wide"
+        territories = ["AT", "CH", "DE", "US"]
+        [[gates]]
+        id = "not-us"
+        not_territories = ["US", "CA"]
+        [[gates]]
+        id = "not-at"
+        not_territories = ["AT"]
+        [[gates]]
+        id = "premium"
+        plans = ["premium"]
+        when = { plans = ["premium"] }
+        [[gates]]
+        id = "ads"
+        plans = ["premium"]
+        when = { plans = ["ads"] }
+        [[gates]]
+        id = "lenient"
+        plans = ["premium"]
+        if_absent = "allow"
+        [[gates]]
+        id = "strict"
+        plans = ["premium", "standard"]
+        [[titles.t.gates]]
+        id = "closed"
+        closed = true
+        [[titles.t.gates]]
+        id = "moot"
+        accounts = ["owner"]
+        [[tighten]]
+        id = "one"
+        end_within = "1d"
+        finish_within = "4h"
+        [[tighten]]
+        id = "two"
+        of = { tags = ["new"] }
+        end_within = "2d"
+        "#,
+        expect![[r#"
+            policy.toml, line 8, field `gates[1]`: never refuses anything that `dach` (policy.toml, line 5) does not already
+            policy.toml, line 11, field `gates[2]`: never refuses anything that `dach` (policy.toml, line 5) does not already
+            policy.toml, line 17, field `gates[4]`: lets everything pass that `when.plans` selects; remove it, or widen `when.plans`
+            policy.toml, line 21, field `gates[5]`: can never apply: `when.plans` names only what gate `strict` (policy.toml, line 29) refuses
+            policy.toml, line 21, field `gates[5]`: refuses everything that `when.plans` selects; say so with `closed = true`
+            policy.toml, line 35, field `titles.t.gates[1]`: never refuses anything that `closed` (policy.toml, line 32) does not already
+            policy.toml, line 42, field `tighten[1]`: tightens nothing that `one` (policy.toml, line 38) does not already"#]],
+    );
+}
+
+#[test]
+fn what_replaces_a_wider_rule_and_says_the_same() {
+    told(
+        r#"
+        [[gates]]
+        id = "plans"
+        plans = ["premium"]
+        [[caps]]
+        id = "active"
+        counts = "active_licenses"
+        limit = 10
+        [[caps]]
+        id = "yearly"
+        counts = "acquisitions"
+        per = ["title"]
+        window = { rolling = "365d" }
+        limit = 2
+        [[partners.a.gates]]
+        id = "plans"
+        plans = ["premium"]
+        [[partners.a.caps]]
+        id = "active"
+        counts = "active_licenses"
+        limit = 10
+        [[partners.a.caps]]
+        id = "yearly"
+        counts = "acquisitions"
+        per = ["title"]
+        window = { rolling = "365d" }
+        limit = 2
+        "#,
+        expect![[r#"
+            policy.toml, line 18, field `partners.a.gates[0]`: says what the one of all titles (policy.toml, line 5) says already; remove it
+            policy.toml, line 21, field `partners.a.caps[0]`: says what the one of all titles (policy.toml, line 8) says, and takes its place: it counts among partner `a` only; if both are meant, give it another id
+            policy.toml, line 25, field `partners.a.caps[1]`: says what the one of all titles (policy.toml, line 12) says already; remove it"#]],
+    );
+}
