@@ -399,7 +399,7 @@ export interface paths {
             readonly cookie?: never;
         };
         /** Every version of the policy that was ever published, and which decides now. Bears an `ETag`. */
-        readonly get: operations["list"];
+        readonly get: operations["policies"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -416,7 +416,7 @@ export interface paths {
             readonly cookie?: never;
         };
         /** One version with its text: what any decision that cites it was decided by. Bears an `ETag`. */
-        readonly get: operations["show"];
+        readonly get: operations["policy"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -2532,7 +2532,7 @@ export interface operations {
             };
         };
     };
-    readonly list: {
+    readonly policies: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
@@ -2566,7 +2566,7 @@ export interface operations {
             };
         };
     };
-    readonly show: {
+    readonly policy: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::viewing::Page;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use crate::caller::{OperatorCaller, text};
@@ -74,10 +74,15 @@ pub(crate) async fn member(
     // Licenses end without an event: what has ended by now is part of the state.
     let held = member.licenses.values().filter(|license| license.held(at)).count();
     let etag = format!("\"{version}-{held}\"");
-    if text(&headers, header::IF_NONE_MATCH.as_str()) == Some(&etag) {
-        return Ok(with_etag(StatusCode::NOT_MODIFIED.into_response(), &etag));
+    Ok(unless_known(&headers, &etag, answer))
+}
+
+/// The answer, or that what the client has is still true.
+pub(crate) fn unless_known(headers: &HeaderMap, etag: &str, answer: impl Serialize) -> Response {
+    if text(headers, header::IF_NONE_MATCH.as_str()) == Some(etag) {
+        return with_etag(StatusCode::NOT_MODIFIED.into_response(), etag);
     }
-    Ok(with_etag(Json(answer).into_response(), &etag))
+    with_etag(Json(answer).into_response(), etag)
 }
 
 fn with_etag(mut response: Response, etag: &str) -> Response {
