@@ -285,12 +285,9 @@ impl Lint {
 const COUNTED: [&str; 6] =
     ["counts", "per", "window", "idle_after", "of.tags", "of.device_classes"];
 
-<<<<<<< HEAD
 /// Counted once, however often they are used.
 const THINGS: [&str; 3] = ["devices_holding", "distinct_titles", "devices_registered"];
 
-=======
->>>>>>> main
 /// Whether whatever the second does, the first does already.
 fn shadows(first: &Said, second: &Said) -> bool {
     // A renewal under other facts may take a license from one count to another: it adds to the
@@ -299,12 +296,7 @@ fn shadows(first: &Said, second: &Said) -> bool {
         && second.facet("window").is_none_or(|window| window.words.is_none());
     // A device or title that is counted already adds nothing to the first, and may to the second.
     let counts = first.facet("counts").and_then(|facet| facet.words.as_deref());
-<<<<<<< HEAD
     let of_things = counts.is_some_and(|counts| THINGS.contains(&counts));
-=======
-    let of_things =
-        matches!(counts, Some("devices_holding" | "distinct_titles" | "devices_registered"));
->>>>>>> main
     second.facets.iter().all(|facet| {
         let Some(other) = first.facet(facet.name) else { return false };
         match (&other.order, &facet.order) {
