@@ -123,6 +123,32 @@ impl Policies {
         Err(EngineError::NoPolicy { at })
     }
 
+    /// Every version that was ever published or cited, oldest first, each once; with its policy
+    /// where this program understands the text.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn versions(&self) -> Result<Vec<(String, Option<Arc<Policy>>)>, EngineError> {
+        self.refresh().await?;
+        let listed = self.store.read(&index()?, 0, None).await?.events;
+        let mut versions: Vec<(String, Option<Arc<Policy>>)> = Vec::new();
+        for (Recorded { body, .. }, published) in listed.iter().zip(&**self.published.load()) {
+            let version = String::from_utf8_lossy(body.as_deref().unwrap_or_default());
+            let policy = match published {
+                Published::Usable(policy, _) => Some(policy),
+                Published::Unusable { .. } => None,
+            };
+            // Under other time-zone data the same text is cited as another version.
+            let cited = policy.map(|policy| policy.version.as_str());
+            for version in [Some(&*version), cited].into_iter().flatten() {
+                if versions.iter().all(|(known, _)| known != version) {
+                    versions.push((version.to_owned(), policy.cloned()));
+                }
+            }
+        }
+        Ok(versions)
+    }
+
     /// The text of a version that was ever published.
     ///
     /// # Errors

@@ -159,6 +159,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "member_unknown", "nothing is recorded of this member")
     }
 
+    pub(crate) fn policy_unknown() -> Self {
+        let title = "no policy of this version was ever published";
+        Self::new(StatusCode::NOT_FOUND, "policy_unknown", title)
+    }
+
     pub(crate) fn replay_unknown(detail: &str) -> Self {
         let title = "there is no report of such a replay";
         Self::new(StatusCode::NOT_FOUND, "replay_unknown", title).detail(detail)

@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use crate::problem::Problem;
 use crate::request::{CARNET_TIME, REQUEST_ID, outermost};
 use crate::routes::{
-    catalogue, check_in, demo, devices, drm, health, licenses, operator, playback, replays,
-    service, session_events, support, well_known,
+    catalogue, check_in, demo, devices, drm, health, licenses, operator, playback, policies,
+    replays, service, session_events, support, well_known,
 };
 use crate::state::AppState;
 use crate::trace::{TRACEPARENT, TRACERESPONSE, TRACESTATE};
@@ -33,6 +33,8 @@ pub(crate) fn api() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(operator::member))
         .routes(routes!(operator::timeline))
         .routes(routes!(operator::viewing))
+        .routes(routes!(policies::policies))
+        .routes(routes!(policies::policy))
         .routes(routes!(support::revoke))
         .routes(routes!(support::grant_exception))
         .routes(routes!(support::end_exception))

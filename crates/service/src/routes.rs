@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod licenses;
 pub(crate) mod operator;
 pub(crate) mod playback;
+pub(crate) mod policies;
 pub(crate) mod replays;
 pub(crate) mod service;
 pub(crate) mod session_events;

@@ -19,6 +19,8 @@ export type Title = Said<Schemas['Title'] & Partial<Schemas['CatalogueEntry']>>;
 export type PlaybackContext = Said<Schemas['PlaybackContextAnswer']>;
 export type Eligibility = Said<Schemas['EligibilityAnswer']>;
 
+export type CapState = Said<Schemas['CapState']>;
+
 export type Problem = Said<Schemas['Problem']>;
 export type Finding = Said<Schemas['Finding']>;
 export type Remedy = Said<Schemas['Remedy']>;
@@ -32,6 +34,11 @@ export type QueuedEvent = Said<Schemas['SessionEvent']>;
 /** The database numbers it. */
 export type SessionEvent = Omit<QueuedEvent, 'sequence'>;
 export type SessionEventType = SessionEvent['type'];
+
+/** What the policy wants a member to hear of before it is used up, in the server's words. */
+export function warnings({ caps }: { readonly caps: readonly CapState[] }): readonly string[] {
+  return caps.filter((cap) => cap.warns).map((cap) => cap.message);
+}
 
 /** Whether a code is the problem, or among the findings of its refusal. */
 export function saysCode(problem: Problem, code: string): boolean {

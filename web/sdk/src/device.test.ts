@@ -553,7 +553,7 @@ describe('renewing', () => {
     now = START + 40 * HOUR;
     await sync(core);
     await sync(core);
-    expect(renewals()).toMatchObject([{ body: { term: 1 } }]);
+    expect(renewals()).toMatchObject([{ body: { term: 1, automatic: true } }]);
     expect(await copies()).toMatchObject([{ term: 2, permission: { may: 'play' } }]);
   });
 
@@ -568,6 +568,18 @@ describe('renewing', () => {
     expect(await copies()).toMatchObject([{ permission: { may: 'play' } }]);
   });
 
+  it('on request is another request than the one whose answer was lost', async () => {
+    await take();
+    now = START + 40 * HOUR;
+    server['/renew'] = () => 'lost';
+    await sync(core);
+    await renew(core, 'l1');
+    await sync(core);
+    const [first, asking, again] = renewals().map(({ key }) => key);
+    expect(asking).not.toBe(first);
+    expect(again).toBe(first);
+  });
+
   it('brings back an expired copy on request, and not by itself', async () => {
     await take();
     await record();
@@ -576,6 +588,7 @@ describe('renewing', () => {
     await sync(core);
     expect(renewals()).toEqual([]);
     expect(await renew(core, 'l1')).toEqual({ kind: 'ok', value: undefined });
+    expect(renewals()).toMatchObject([{ body: { automatic: false } }]);
     expect(await copies()).toMatchObject([{ term: 2, started: false, permission: { may: 'play' } }]);
   });
 

@@ -1,4 +1,5 @@
 export type * from './contract';
+export { warnings } from './contract';
 export type { Failure, Notice, Outcome, Surroundings } from './core';
 export { openDatabase } from './database';
 export { openDevice, type Device } from './device';

@@ -391,6 +391,40 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/operator/policies": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Every version of the policy that was ever published, and which decides now. Bears an `ETag`. */
+        readonly get: operations["policies"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/operator/policies/{version}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** One version with its text: what any decision that cites it was decided by. Bears an `ETag`. */
+        readonly get: operations["policy"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/operator/replays": {
         readonly parameters: {
             readonly query?: never;
@@ -1263,6 +1297,22 @@ export interface components {
             };
             readonly streams: components["schemas"]["Streams"];
             readonly title: components["schemas"]["Title"];
+        };
+        readonly PoliciesAnswer: {
+            /** @description In the order in which they were first published. */
+            readonly policies: readonly components["schemas"]["PolicyEntry"][];
+        };
+        readonly PolicyAnswer: components["schemas"]["PolicyEntry"] & {
+            /** @description Its files as they were stored: `file`, bytes and name, and then the text, for each. */
+            readonly text: string;
+        };
+        readonly PolicyEntry: {
+            readonly effective_from?: components["schemas"]["Instant"] | null;
+            /** @description It decides now. */
+            readonly in_effect: boolean;
+            /** @description By its author's name for it; absent when this release does not understand the text. */
+            readonly name?: string | null;
+            readonly version: string;
         };
         /** @description A problem document (RFC 9457). */
         readonly Problem: {
@@ -2474,6 +2524,84 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["ViewingAnswer"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly policies: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PoliciesAnswer"];
+                };
+            };
+            /** @description Nothing changed since the `ETag` of `If-None-Match` */
+            readonly 304: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly policy: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly version: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PolicyAnswer"];
+                };
+            };
+            /** @description Nothing changed since the `ETag` of `If-None-Match` */
+            readonly 304: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             readonly "4XX": {

@@ -9,15 +9,18 @@ const RENEWAL_REFUSED_FOR_MS = 60 * 60_000;
 
 const CLOSED = ['license_closed', 'license_unknown'];
 
-export async function renew(core: Core, license: string): Promise<Outcome<void>> {
+/** `automatic`: nobody asked, and a policy may allow that less often. */
+export async function renew(core: Core, license: string, automatic = false): Promise<Outcome<void>> {
   const copy = await core.db.copy(license);
   if (!copy) return failed('absent', 'there is no such download on this device');
   const known = await core.lease(copy);
   const term = known.kind === 'genuine' ? known.lease.term : 1;
-  const answer = await underIntent(core, `renew ${license} ${term}`, (idempotencyKey) =>
+  // Another body, so another intent.
+  const intent = `renew ${license} ${term}${automatic ? ' automatically' : ''}`;
+  const answer = await underIntent(core, intent, (idempotencyKey) =>
     core.api('POST /v1/licenses/{license}/renew', {
       path: { license },
-      body: { device: core.device, term },
+      body: { device: core.device, term, automatic },
       idempotencyKey,
     }),
   );

@@ -135,7 +135,7 @@ async function renewDue(core: Core): Promise<boolean> {
     const refused = copy.renewalRefused;
     if (refused?.term === check.lease.term && now < refused.untilMs) continue;
     if (nextStep(check.lease, core.knowledge(copy, check.lease), now).do !== 'renew') continue;
-    const outcome = await renew(core, copy.license);
+    const outcome = await renew(core, copy.license, true);
     if (outcome.kind === 'unreachable') answered = false;
   }
   return answered;

@@ -129,3 +129,31 @@ fn the_texts_in_effect_are_those_of_the_policy_in_effect() {
         assert_eq!(said(policies, 100).unwrap(), "second");
     }
 }
+
+#[test]
+fn every_version_is_listed_once_in_the_order_of_publication() {
+    let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+    let (first, second) = (policy("first", at(0)), policy("second", at(100)));
+    let here = block_on(Policies::open(Arc::clone(&store), first.clone())).unwrap();
+    let there = block_on(Policies::open(Arc::clone(&store), first.clone())).unwrap();
+    block_on(here.publish(second.clone())).unwrap();
+    block_on(here.publish(first.clone())).unwrap();
+    let expected = [first, second].map(|loaded| {
+        let version = loaded.policy.version.to_string();
+        (version, Some(Arc::new(loaded.policy)))
+    });
+    for node in [&here, &there] {
+        assert_eq!(block_on(node.versions()).unwrap(), expected, "other nodes' are among them");
+    }
+    // A version under which the text was stored with other time-zone data.
+    let index = index().unwrap();
+    let older = b"p1-older".to_vec();
+    block_on(store.append(&index, 3, vec![older])).unwrap();
+    let source = expected[0].1.as_ref().map(|policy| block_on(here.source(&policy.version)));
+    let source = source.unwrap().unwrap().unwrap();
+    let text = vec![source.into_bytes()];
+    block_on(store.append(&stream("p1-older").unwrap(), 0, text)).unwrap();
+    let versions = block_on(here.versions()).unwrap();
+    assert_eq!(versions[2], ("p1-older".to_owned(), expected[0].1.clone()));
+    assert_eq!(versions.len(), 3);
+}

@@ -73,7 +73,7 @@ impl Random {
     }
 
     fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len() as u64) as usize]
+        of.get(self.below(of.len() as u64) as usize).unwrap()
     }
 }
 

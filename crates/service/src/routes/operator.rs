@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::viewing::Page;
 use ring::digest::{SHA256, digest};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use crate::caller::{OperatorCaller, text};
@@ -74,14 +74,18 @@ pub(crate) async fn member(
     }
     let at = state.now().max(member.last_at);
     let answer = MemberAnswer::new(&id.0, version, &member, at);
-    let body = serde_json::to_vec(&answer).map_err(|e| Problem::internal(e.to_string()))?;
     // Of the answer itself: licenses end without an event, and texts go by language and policy.
-    let hash = URL_SAFE_NO_PAD.encode(digest(&SHA256, &body));
-    let etag = format!("\"{hash}\"");
-    if text(&headers, header::IF_NONE_MATCH.as_str()) == Some(&etag) {
-        return Ok(with_etag(StatusCode::NOT_MODIFIED.into_response(), &etag));
+    let body = serde_json::to_vec(&answer).map_err(|e| Problem::internal(e.to_string()))?;
+    let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest(&SHA256, &body)));
+    Ok(unless_known(&headers, &etag, answer))
+}
+
+/// The answer, or that what the client has is still true.
+pub(crate) fn unless_known(headers: &HeaderMap, etag: &str, answer: impl Serialize) -> Response {
+    if text(headers, header::IF_NONE_MATCH.as_str()) == Some(etag) {
+        return with_etag(StatusCode::NOT_MODIFIED.into_response(), etag);
     }
-    Ok(with_etag(([(header::CONTENT_TYPE, "application/json")], body).into_response(), &etag))
+    with_etag(Json(answer).into_response(), etag)
 }
 
 fn with_etag(mut response: Response, etag: &str) -> Response {

@@ -119,6 +119,16 @@ fn other_apis(world: &World) {
     expect(get(&format!("{member}/timeline")).send(), 200);
     expect(get(&format!("{member}/viewing")).send(), 200);
 
+    let list = expect(get("/v1/operator/policies").send(), 200);
+    let version = list.json["policies"][0]["version"].as_str().unwrap();
+    let policy = format!("/v1/operator/policies/{version}");
+    for path in ["/v1/operator/policies", &policy] {
+        let answer = expect(get(path).send(), 200);
+        let etag = answer.header("etag").unwrap();
+        expect(get(path).header("if-none-match", etag).send(), 304);
+    }
+    expect(get("/v1/operator/policies/p1-none").send(), 404);
+
     replays(world, &operator);
     support(world);
 
