@@ -244,4 +244,6 @@ impl fmt::Display for PolicyErrors {
 }
 
 #[cfg(test)]
+mod mutations;
+#[cfg(test)]
 mod tests;

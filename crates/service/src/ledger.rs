@@ -11,8 +11,9 @@ use playback::{Catalogue, Title, Unavailable};
 
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::texts;
 use crate::wire::refusal::{CapState, Refusal};
-use crate::words::{self, Names, Subject};
+use crate::words::{Names, Subject};
 
 /// How far a decision may lie ahead of the clock before that is reported. Requests of one member
 /// overtake each other by less.
@@ -45,7 +46,7 @@ impl Accepted {
         let standing = standing(member, &request, &self.outcomes, policy, at);
         let told = standing.iter().filter_map(|(command, cap)| {
             let subject = subject(member, self.outcomes.get(usize::from(*command))?)?;
-            Some((*command, CapState::new(cap, words::left(cap, subject, policy, at, names))))
+            Some((*command, CapState::new(cap, texts::left(cap, subject, policy, at, names))))
         });
         told.collect()
     }

@@ -2,7 +2,7 @@
 //!
 //! It gives the request an id, a time limit and a way to be finished without its client; it turns
 //! problems and panics into answers; and it is the one place that writes requests to the log and to
-//! the metrics. It never looks at a body, and of headers only at those that carry ids.
+//! the metrics. It never looks at a body, and of headers only at those that carry ids or languages.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 
 use crate::extract::with_whole_body;
 use crate::finish::Finish;
+use crate::language::Speech;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::trace::{TRACERESPONSE, Trace};
@@ -45,6 +46,7 @@ pub(crate) async fn outermost(
     let is_api = request.uri().path().starts_with("/v1/");
     let trace = Trace::of(request.headers(), || state.ids.random());
     let traceresponse = trace.response();
+    let speech = Speech::new(state.policies.texts(state.now()), request.headers());
     let span = tracing::info_span!(
         "request",
         request_id = %id,
@@ -60,7 +62,8 @@ pub(crate) async fn outermost(
             Err(problem) => problem.into_response(),
         }
     };
-    let answer = AssertUnwindSafe(trace.scope(answer)).catch_unwind().instrument(span.clone());
+    let answer =
+        AssertUnwindSafe(trace.scope(speech.scope(answer))).catch_unwind().instrument(span.clone());
     let answer = Finish::new(answer, &state.unfinished);
     let answer = tokio::time::timeout(state.settings.request_timeout, answer).await;
     let mut response = match answer {
@@ -74,14 +77,12 @@ pub(crate) async fn outermost(
     let _entered = span.enter();
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         log_problem(&problem);
-        let headers = std::mem::take(response.headers_mut());
-        response = problem.render(&id);
         // What inner layers had to say, as those for pages of other origins do.
-        for (name, value) in &headers {
-            if *name != header::CONTENT_LENGTH && !response.headers().contains_key(name) {
-                response.headers_mut().append(name, value.clone());
-            }
-        }
+        let mut headers = std::mem::take(response.headers_mut());
+        headers.remove(header::CONTENT_LENGTH);
+        response = problem.render(&id);
+        headers.extend(std::mem::take(response.headers_mut()));
+        *response.headers_mut() = headers;
     }
     finish_headers(&state, &mut response, id, is_api);
     if let Some(traceresponse) = traceresponse {

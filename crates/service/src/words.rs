@@ -1,4 +1,5 @@
-//! What a member is told, in plain words: the sentences behind the codes.
+//! What a member is told where the policy has no words of its own: the English sentences behind the
+//! codes.
 //!
 //! The only file with prose for members. A code without a sentence does not compile.
 
@@ -22,11 +23,11 @@ pub(crate) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn title(&self, id: &'a TitleId) -> &'a str {
+    pub(crate) fn title(&self, id: &'a TitleId) -> &'a str {
         self.catalogue.title(id).map_or(id.as_str(), |title| &title.name)
     }
 
-    fn device(&self, id: &'a DeviceId) -> &'a str {
+    pub(crate) fn device(&self, id: &'a DeviceId) -> &'a str {
         let name = self.member.devices.get(id).map(|device| device.name.as_str());
         name.filter(|name| !name.is_empty()).unwrap_or(id.as_str())
     }

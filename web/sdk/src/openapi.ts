@@ -2094,6 +2094,8 @@ export interface operations {
             readonly header: {
                 /** @description A new one for each request, the same for its retries: 1 to 128 bytes of printable ASCII */
                 readonly "Idempotency-Key": string;
+                /** @description What is told to members is told so, where the policy has texts for it */
+                readonly "Accept-Language"?: string | null;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -2228,6 +2230,8 @@ export interface operations {
             readonly header: {
                 /** @description As with acquiring */
                 readonly "Idempotency-Key": string;
+                /** @description What is told to members is told so, where the policy has texts for it */
+                readonly "Accept-Language"?: string | null;
             };
             readonly path: {
                 readonly license: components["schemas"]["Id"];
@@ -2761,6 +2765,8 @@ export interface operations {
             readonly header: {
                 /** @description A new one for each request, the same for its retries */
                 readonly "Idempotency-Key": string;
+                /** @description What is told to members is told so, where the policy has texts for it */
+                readonly "Accept-Language"?: string | null;
             };
             readonly path: {
                 readonly member: components["schemas"]["Id"];
@@ -2813,7 +2819,10 @@ export interface operations {
             readonly query: {
                 readonly device: components["schemas"]["Id"];
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description What is told to members is told so, where the policy has texts for it */
+                readonly "Accept-Language"?: string | null;
+            };
             readonly path: {
                 readonly title: components["schemas"]["Id"];
             };

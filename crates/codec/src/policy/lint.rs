@@ -281,11 +281,29 @@ impl Lint {
     }
 }
 
+/// What of a cap says what is counted.
+const COUNTED: [&str; 6] =
+    ["counts", "per", "window", "idle_after", "of.tags", "of.device_classes"];
+
 /// Whether whatever the second does, the first does already.
 fn shadows(first: &Said, second: &Said) -> bool {
+    // A renewal under other facts may take a license from one count to another: it adds to the
+    // second where it does not add to the first.
+    let of_now = second.kind == Kind::Cap
+        && second.facet("window").is_none_or(|window| window.words.is_none());
+    // A device or title that is counted already adds nothing to the first, and may to the second.
+    let counts = first.facet("counts").and_then(|facet| facet.words.as_deref());
+    let of_things =
+        matches!(counts, Some("devices_holding" | "distinct_titles" | "devices_registered"));
     second.facets.iter().all(|facet| {
         let Some(other) = first.facet(facet.name) else { return false };
         match (&other.order, &facet.order) {
+            (one, two) if of_things && COUNTED.contains(&facet.name) => one == two,
+            (one, two) if of_now && facet.name == "of.tags" => one == two,
+            (Order::Lets(_, one), Order::Lets(_, two)) if of_now && facet.name == "per" => {
+                let stays = |key: &String| matches!(&**key, "device" | "device_class" | "title");
+                one.is_subset(two) && two.difference(one).all(stays)
+            }
             // A cap that warns does something before it would refuse.
             _ if facet.name == "warn_at_left" => facet.words.is_none(),
             (Order::Limit(one), Order::Limit(two)) => no_looser(one, two),

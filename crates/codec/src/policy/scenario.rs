@@ -20,6 +20,8 @@ use domain::{Duration, Timestamp};
 use self::sentence::{FactChange, Sentence};
 use super::{PolicyErrors, SCENARIO_ENDING, files};
 
+#[cfg(test)]
+pub(crate) use self::run::refused_by;
 pub use self::run::run;
 
 /// A member, what it did, what it asks, and what it is to be told.
@@ -77,6 +79,7 @@ struct Accepted {
     ended: Option<Vec<TitleId>>,
     lapsed: Option<Vec<TitleId>>,
     closed: Option<Vec<TitleId>>,
+    leaving: Option<Vec<DeviceId>>,
 }
 
 #[derive(Debug, Clone, Default)]

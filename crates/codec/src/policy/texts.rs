@@ -42,15 +42,15 @@ struct Sentences {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct OfRule {
     refused: Vec<Template>,
-    warning: Vec<Template>,
+    left: Vec<Template>,
 }
 
 /// What there is to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
     Refused(Code),
-    /// Little is left of a cap.
-    CapWarning,
+    /// How much is left of a cap, along with a yes.
+    CapLeft,
     RemedyRelease,
     RemedyRemoveDevice,
     LicenseReady,
@@ -72,7 +72,7 @@ pub enum Value<'a> {
 impl Topic {
     /// All but the codes of refusals.
     const OTHERS: [Self; 9] = [
-        Self::CapWarning,
+        Self::CapLeft,
         Self::RemedyRelease,
         Self::RemedyRemoveDevice,
         Self::LicenseReady,
@@ -91,7 +91,7 @@ impl Topic {
     const fn name(self) -> &'static str {
         match self {
             Self::Refused(code) => code.name(),
-            Self::CapWarning => "cap_warning",
+            Self::CapLeft => "cap_left",
             Self::RemedyRelease => "remedy_release",
             Self::RemedyRemoveDevice => "remedy_remove_device",
             Self::LicenseReady => "license_ready",
@@ -113,7 +113,7 @@ impl Topic {
                 (&[Limit, Used], &[Title, Device, Plan, Territory, Tag, FreesAt, RetryAt])
             }
             Self::Refused(_) => (&[], &[Title, Device, Plan, Territory, FreesAt, RetryAt]),
-            Self::CapWarning => (&[Limit, Used, Left], &[Tag, FreesAt]),
+            Self::CapLeft => (&[Limit, Used, Left, Device], &[Title, Tag, FreesAt]),
             Self::RemedyRelease => (&[Title, Device], &[More]),
             Self::RemedyRemoveDevice => (&[Device], &[More]),
             Self::LicenseReady
@@ -177,7 +177,7 @@ impl Sentences {
     /// What a rule says first, then what is said in general.
     fn of(&self, topic: Topic, rule: Option<&RuleId>) -> impl Iterator<Item = &Template> {
         let own = rule.and_then(|rule| self.rules.get(rule)).map(|of_rule| match topic {
-            Topic::CapWarning => &of_rule.warning,
+            Topic::CapLeft => &of_rule.left,
             _ => &of_rule.refused,
         });
         own.into_iter().chain(self.topics.get(&topic)).flatten()

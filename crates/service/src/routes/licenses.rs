@@ -79,7 +79,7 @@ pub(crate) struct DownloadsAnswer {
     post,
     path = "/v1/licenses",
     tag = "device",
-    params(("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries: 1 to 128 bytes of printable ASCII")),
+    params(("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries: 1 to 128 bytes of printable ASCII"), ("Accept-Language" = Option<String>, Header, description = "What is told to members is told so, where the policy has texts for it")),
     request_body = AcquireBody,
     security(("member" = [], "proof" = [])),
     responses(
@@ -114,7 +114,7 @@ pub(crate) async fn acquire(
     post,
     path = "/v1/licenses/{license}/renew",
     tag = "device",
-    params(LicensePath, ("Idempotency-Key" = String, Header, description = "As with acquiring")),
+    params(LicensePath, ("Idempotency-Key" = String, Header, description = "As with acquiring"), ("Accept-Language" = Option<String>, Header, description = "What is told to members is told so, where the policy has texts for it")),
     request_body = RenewBody,
     security(("member" = [], "proof" = [])),
     responses(

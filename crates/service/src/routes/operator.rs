@@ -7,7 +7,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::viewing::Page;
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
@@ -71,18 +74,22 @@ pub(crate) async fn member(
     }
     let at = state.now().max(member.last_at);
     let answer = MemberAnswer::new(&id.0, version, &member, at);
-    // Licenses end without an event: what has ended by now is part of the state.
-    let held = member.licenses.values().filter(|license| license.held(at)).count();
-    let etag = format!("\"{version}-{held}\"");
-    Ok(unless_known(&headers, &etag, answer))
+    unless_known(&headers, &answer)
 }
 
 /// The answer, or that what the client has is still true.
-pub(crate) fn unless_known(headers: &HeaderMap, etag: &str, answer: impl Serialize) -> Response {
-    if text(headers, header::IF_NONE_MATCH.as_str()) == Some(etag) {
-        return with_etag(StatusCode::NOT_MODIFIED.into_response(), etag);
+pub(crate) fn unless_known(
+    headers: &HeaderMap,
+    answer: &impl Serialize,
+) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(answer).map_err(|e| Problem::internal(e.to_string()))?;
+    // Of the answer itself: licenses end without an event, and texts go by language and policy.
+    let hash = URL_SAFE_NO_PAD.encode(digest(&SHA256, &body));
+    let etag = format!("\"{hash}\"");
+    if text(headers, header::IF_NONE_MATCH.as_str()) == Some(&etag) {
+        return Ok(with_etag(StatusCode::NOT_MODIFIED.into_response(), &etag));
     }
-    with_etag(Json(answer).into_response(), etag)
+    Ok(with_etag(([(header::CONTENT_TYPE, "application/json")], body).into_response(), &etag))
 }
 
 fn with_etag(mut response: Response, etag: &str) -> Response {

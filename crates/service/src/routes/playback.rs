@@ -17,10 +17,11 @@ use crate::ledger::title_facts;
 use crate::offline;
 use crate::problem::{Problem, ProblemDocument};
 use crate::state::AppState;
+use crate::texts;
 use crate::wire::refusal::{CapState, Refusal};
 use crate::wire::scalar::{Device, Instant, Title};
 use crate::wire::title::{EligibilityAnswer, Held, Intent, PlaybackContextAnswer, Terms};
-use crate::words::{self, Names, Subject};
+use crate::words::{Names, Subject};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -102,7 +103,7 @@ fn unavailable(why: Unavailable) -> Problem {
     get,
     path = "/v1/titles/{title}/eligibility",
     tag = "device",
-    params(TitlePath, EligibilityQuery),
+    params(TitlePath, EligibilityQuery, ("Accept-Language" = Option<String>, Header, description = "What is told to members is told so, where the policy has texts for it")),
     security(("member" = [])),
     responses(
         (status = 200, body = EligibilityAnswer),
@@ -140,7 +141,7 @@ pub(crate) async fn eligibility(
     let term = eligibility.term.as_ref();
     let subject =
         Subject { device: &device, title: facts_of_title.as_ref().map(|facts| (&title, facts)) };
-    let cap = |cap| CapState::new(cap, words::left(cap, subject, &policy, eligibility.at, names));
+    let cap = |cap| CapState::new(cap, texts::left(cap, subject, &policy, eligibility.at, names));
     Ok(Json(EligibilityAnswer {
         allowed: eligibility.refused.is_none(),
         at: eligibility.at.into(),

@@ -42,7 +42,7 @@ pub(crate) struct MemberPath {
     post,
     path = "/v1/service/members/{member}/commands",
     tag = "service",
-    params(MemberPath, ("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries")),
+    params(MemberPath, ("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries"), ("Accept-Language" = Option<String>, Header, description = "What is told to members is told so, where the policy has texts for it")),
     request_body = CommandsBody,
     security(("service" = [])),
     responses(

@@ -1,14 +1,16 @@
 //! A license as clients see it: its status, its clocks, and what came of asking for it.
 
+use std::borrow::Cow;
+
 use domain::member::{Clock, ClosedWhy, Event, EventBody, Held, License as DomainLicense};
 use domain::{LicenseId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::path;
+use crate::texts;
 use crate::wire::refusal::CapState;
 use crate::wire::scalar::{Device, Instant, License as LicenseRef, Title};
-use crate::words;
 
 /// A license and its clocks. The names of the states are those of the Readium status document.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -16,7 +18,7 @@ pub(crate) struct License {
     pub id: LicenseRef,
     pub status: Status,
     /// In plain words, for the member.
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
     pub updated: Updated,
     pub title: Title,
     pub device: Device,
@@ -127,7 +129,7 @@ impl License {
         Self {
             id: id.into(),
             status: Status::of(license, at),
-            message: words::status(license, at),
+            message: texts::status(license, at),
             updated: Updated {
                 license: term.started_at.into(),
                 status: status_since(license, at).into(),

@@ -9,8 +9,9 @@ use domain::policy::ScopeKey;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::texts;
 use crate::wire::scalar::{Device, Instant, License, Policy, Rule, TagName, Title};
-use crate::words::{self, Names};
+use crate::words::Names;
 
 /// A business "no", with everything that stands in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -134,7 +135,6 @@ pub(crate) struct CapState {
 
 impl Refusal {
     pub(crate) fn new(refused: &Refused, at: Timestamp, names: Names<'_>) -> Self {
-        let commands = &refused.commands;
         Self {
             at: at.into(),
             policy: (&refused.policy).into(),
@@ -142,10 +142,7 @@ impl Refusal {
             findings: refused
                 .findings
                 .iter()
-                .map(|finding| {
-                    let command = commands.get(usize::from(finding.command));
-                    Finding::new(finding, words::finding(finding, command, names))
-                })
+                .map(|finding| Finding::new(finding, texts::finding(finding, refused, names)))
                 .collect(),
             remedies: refused.remedies.iter().map(|remedy| Remedy::new(remedy, names)).collect(),
         }
@@ -207,7 +204,7 @@ impl Remedy {
             RemedyAction::RemoveDevice { device } => Action::RemoveDevice { device: device.into() },
         };
         Self {
-            message: words::remedy(remedy, names),
+            message: texts::remedy(remedy, names),
             actions: remedy.actions.iter().map(action).collect(),
         }
     }

@@ -8,6 +8,7 @@
 )]
 
 mod credentials;
+mod languages;
 mod left;
 mod lifecycle;
 mod logs;

@@ -200,21 +200,23 @@ fn the_examples_tell_what_services_changed() {
     };
     let spotify = diff(&example("spotify-former"), &example("spotify"));
     expect![[r#"
-        all titles: gate `mini-is-mobile` added, tighter None -> Some(19)
+        all titles: gate `mini-is-mobile` added, tighter None -> Some(23)
           condition: None -> Some("device_classes phone, tablet") tighter
           when.plans: None -> Some("mini") tighter
-        all titles: gate `plan-has-downloads` changed, looser Some(12) -> Some(14)
+        all titles: gate `plan-has-downloads` changed, looser Some(12) -> Some(18)
           condition: Some("plans premium") -> Some("plans mini, premium") looser
-        all titles: cap `devices-with-downloads` changed, looser Some(23) -> Some(31)
+        all titles: cap `devices-with-downloads` changed, looser Some(23) -> Some(35)
           limit for plan `mini`: Some("0") -> Some("1") looser
           limit for plan `premium`: Some("3") -> Some("5") looser
-        all titles: cap `tracks-on-a-device` changed, looser Some(17) -> Some(25)
+        all titles: cap `tracks-on-a-device` changed, looser Some(17) -> Some(29)
           limit for plan `mini`: Some("0") -> Some("30") looser
-          limit for plan `premium`: Some("3333") -> Some("10000") looser"#]]
+          limit for plan `premium`: Some("3333") -> Some("10000") looser
+        all titles: membership `lapse` added, tighter None -> Some(14)
+          end_within: None -> Some("0ms") tighter"#]]
     .assert_eq(&told(&spotify));
     let apple = diff(&example("apple-rental-2016"), &example("apple-rental"));
     expect![[r#"
-        all titles: tightening `24-hours-in-the-us` removed, looser Some(18) -> None
+        all titles: tightening `24-hours-in-the-us` removed, looser Some(21) -> None
           finish_within: Some("1d") -> None looser
           when.territories: Some("US") -> None looser"#]]
     .assert_eq(&told(&apple));

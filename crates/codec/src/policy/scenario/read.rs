@@ -97,8 +97,9 @@ impl Setting {
         for (said, clause) in clauses() {
             let (who, titles) = match clause {
                 Clause::MemberHas(_) => continue,
-                Clause::Does(who, _) => (who, [].as_slice()),
-                Clause::DoesWith(who, titles, _) => (who, titles.as_slice()),
+                Clause::Does(who, _) => (who.as_slice(), [].as_slice()),
+                Clause::DoesWith(who, titles, _) => (who.as_slice(), titles.as_slice()),
+                Clause::Befalls(befalls) => befalls.names(),
             };
             if let Some(unknown) = who.iter().find(|id| !devices.contains(id)) {
                 let meant = nearest(unknown.as_str(), devices.iter().map(|id| id.as_str()));
@@ -269,6 +270,9 @@ fn accepted(fields: &mut Fields<'_>) -> Accepted {
         ended: titles(fields.take("ended")),
         lapsed: titles(fields.take("lapsed")),
         closed: titles(fields.take("closed")),
+        leaving: fields
+            .take("leaving")
+            .and_then(|node| list(&node, "devices", |n| n.id("a device", DeviceId::new))),
     }
 }
 

@@ -2,30 +2,23 @@
 
 mod compare;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::member::{Answer, Command, Decision, Holding, License, Outcome as Done, PlayReport};
+use domain::member::{
+    Allowance, Answer, Command, Decision, Holding, License, Outcome as Done, PlayReport, Target,
+    Warrant,
+};
 use domain::{
-    DeviceClass, DeviceId, KeyThumbprint, LicenseId, Member, MemberFacts, Policy, Request,
-    Timestamp, TitleId, decide, evolve,
+    DeviceClass, DeviceId, ExceptionId, KeyThumbprint, LicenseId, Member, MemberFacts, Policy,
+    Request, Timestamp, TitleId, decide, evolve,
 };
 
-use super::sentence::{Clause, Deed, FactChange, Sentence, TitleDeed};
+use super::sentence::{Befalls, Clause, Deed, FactChange, Sentence, TitleDeed};
 use super::{Outcome, Row, Scenario, changed};
 
 /// What becomes of the scenario under this policy.
 pub fn run(scenario: &Scenario, policy: &Policy) -> Outcome {
-    let start = scenario.start.unwrap_or(policy.effective_from);
-    let mut world = World {
-        scenario,
-        policy,
-        start,
-        facts: changed(&MemberFacts::default(), &scenario.member, start),
-        member: Member::default(),
-        at: start,
-        licenses: 0,
-        sequences: BTreeMap::new(),
-    };
+    let mut world = World::new(scenario, policy);
     match world.tell() {
         Err((line, message)) => Outcome::Impossible { line, message },
         Ok(rows) if rows.iter().all(|row| row.same) => Outcome::Passed,
@@ -42,7 +35,12 @@ struct World<'a> {
     /// Of the last sentence.
     at: Timestamp,
     licenses: u32,
+    exceptions: u32,
     sequences: BTreeMap<DeviceId, u64>,
+    /// What earlier commands of the same request ask for.
+    asked: BTreeMap<(DeviceId, TitleId), LicenseId>,
+    /// What each device keeps: until it gives it back, or hears that it is over.
+    copies: BTreeMap<DeviceId, BTreeSet<LicenseId>>,
 }
 
 /// One device and one thing that it does.
@@ -50,37 +48,68 @@ struct World<'a> {
 enum Wish<'a> {
     Device(&'a DeviceId, &'a Deed),
     Title(&'a DeviceId, &'a TitleId, &'a TitleDeed),
+    Befalls(&'a Befalls),
 }
 
 /// A line, and why what it tells cannot have happened.
 type Trouble = (usize, String);
 
 impl<'a> World<'a> {
+    fn new(scenario: &'a Scenario, policy: &'a Policy) -> Self {
+        let start = scenario.start.unwrap_or(policy.effective_from);
+        Self {
+            scenario,
+            policy,
+            start,
+            facts: changed(&MemberFacts::default(), &scenario.member, start),
+            member: Member::default(),
+            at: start,
+            licenses: 0,
+            exceptions: 0,
+            sequences: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            copies: BTreeMap::new(),
+        }
+    }
+
     fn tell(&mut self) -> Result<Vec<Row>, Trouble> {
-        let Scenario { line, devices, given, when, .. } = self.scenario;
+        self.live()?;
+        let request = self.asked_for()?;
+        let decision = self.decided(&request);
+        Ok(self.compare(&request, &decision))
+    }
+
+    /// Everything that is given.
+    fn live(&mut self) -> Result<(), Trouble> {
+        let Scenario { line, devices, given, .. } = self.scenario;
         for (device, class) in devices {
-            let request = self.request(vec![register(device, *class, None)], &[]);
+            let register = Deed::Register { class: *class, key: None };
+            let request = self.request(&[Wish::Device(device, &register)], &[]);
             self.happened(&request).map_err(|why| (*line, format!("`{device}`: {why}")))?;
         }
         for said in given {
             self.pass_time(said)?;
             let wishes = wishes(said);
             let together = if said.clauses.len() > 1 { wishes.len() } else { 1 };
-            for wishes in wishes.chunks(together.max(1)) {
-                let commands = wishes.iter().map(|wish| self.command(*wish)).collect();
-                let request = self.request(commands, &said.facts);
-                let why = |why| (said.line, format!("`{}`: {why}", said.text));
-                self.happened(&request).map_err(why)?;
+            for _ in 0..said.times {
+                for wishes in wishes.chunks(together.max(1)) {
+                    let request = self.request(wishes, &said.facts);
+                    let why = |why| (said.line, format!("`{}`: {why}", said.text));
+                    self.happened(&request).map_err(why)?;
+                }
             }
         }
+        Ok(())
+    }
+
+    fn asked_for(&mut self) -> Result<Request, Trouble> {
+        let when = &self.scenario.when;
         self.pass_time(when)?;
-        let commands: Vec<_> = wishes(when).into_iter().map(|wish| self.command(wish)).collect();
-        if commands.is_empty() {
-            return Err((when.line, format!("`{}` asks for nothing", when.text)));
+        let asked = wishes(when);
+        if asked.is_empty() || when.times != 1 {
+            return Err((when.line, format!("`{}` does not ask once", when.text)));
         }
-        let request = self.request(commands, &when.facts);
-        let decision = self.decided(&request);
-        Ok(self.compare(&request, &decision))
+        Ok(self.request(&asked, &when.facts))
     }
 
     fn pass_time(&mut self, said: &Sentence) -> Result<(), Trouble> {
@@ -91,14 +120,16 @@ impl<'a> World<'a> {
         }
         self.at = at;
         for clause in &said.clauses {
-            if let Clause::MemberHas(facts) = clause {
+            if let Clause::MemberHas(facts) | Clause::Befalls(Befalls::Changes(facts)) = clause {
                 self.facts = changed(&self.facts, facts, self.start);
             }
         }
         Ok(())
     }
 
-    fn request(&self, commands: Vec<Command>, facts: &[FactChange]) -> Request {
+    fn request(&mut self, wishes: &[Wish<'_>], facts: &[FactChange]) -> Request {
+        self.asked.clear();
+        let commands = wishes.iter().map(|wish| self.command(*wish)).collect();
         let facts = changed(&self.facts, facts, self.start);
         Request { at: self.at, idempotency: None, facts, commands }
     }
@@ -107,7 +138,32 @@ impl<'a> World<'a> {
         let decision = decide(&self.member, request, self.policy);
         let member = std::mem::take(&mut self.member);
         self.member = decision.events.iter().fold(member, evolve);
+        if let Answer::Accepted { outcomes, .. } = &decision.answer {
+            for (command, outcome) in request.commands.iter().zip(outcomes) {
+                self.keep(command, outcome);
+            }
+        }
         decision
+    }
+
+    /// What comes of an answer on the device that asked.
+    fn keep(&mut self, command: &Command, outcome: &Done) {
+        match (command, outcome) {
+            (
+                Command::Acquire { device, .. } | Command::Renew { device, .. },
+                Done::Held { license, .. },
+            ) => {
+                self.copies.entry(device.clone()).or_default().insert(license.clone());
+            }
+            (Command::Release { by: Some(device), license }, _) => {
+                self.copies.entry(device.clone()).or_default().remove(license);
+            }
+            (Command::CheckIn { device, .. }, Done::CheckedIn(heard)) => {
+                let copies = self.copies.entry(device.clone()).or_default();
+                copies.retain(|license| !heard.ended.contains(license));
+            }
+            _ => {}
+        }
     }
 
     /// What is given has to be allowed, or it cannot have happened.
@@ -128,8 +184,9 @@ impl<'a> World<'a> {
         if nothing { Err("there is no such copy".to_owned()) } else { Ok(()) }
     }
 
-    fn command(&mut self, wish: Wish<'a>) -> Command {
+    fn command(&mut self, wish: Wish<'_>) -> Command {
         match wish {
+            Wish::Befalls(befalls) => self.befalls(befalls),
             Wish::Device(device, Deed::Register { class, key }) => {
                 register(device, *class, key.as_ref())
             }
@@ -139,11 +196,13 @@ impl<'a> World<'a> {
             }
             Wish::Title(device, title, TitleDeed::Acquire) => {
                 self.licenses += 1;
+                let license = license_id(self.licenses);
+                self.asked.insert((device.clone(), title.clone()), license.clone());
                 Command::Acquire {
                     device: device.clone(),
                     title: title.clone(),
                     title_facts: self.title_facts(title),
-                    license: license_id(self.licenses),
+                    license,
                 }
             }
             Wish::Title(device, title, TitleDeed::Renew { automatic }) => {
@@ -162,10 +221,39 @@ impl<'a> World<'a> {
             }
             Wish::Title(device, title, TitleDeed::Release(of)) => {
                 let of = of.as_ref().unwrap_or(device);
-                let license = self.license(of, title).map(|(id, _)| id.clone());
-                Command::Release {
-                    by: Some(device.clone()),
-                    license: license.unwrap_or_else(no_license),
+                let asked = self.asked.get(&(of.clone(), title.clone())).cloned();
+                let known = || self.license(of, title).map(|(id, _)| id.clone());
+                let license = asked.or_else(known).unwrap_or_else(no_license);
+                Command::Release { by: Some(device.clone()), license }
+            }
+        }
+    }
+
+    fn befalls(&mut self, befalls: &Befalls) -> Command {
+        let warrant = || Warrant { actor: "operator".to_owned(), reason: "scenario".to_owned() };
+        let revoke = |target| Command::Revoke { target, warrant: warrant() };
+        let copy = |device, title| {
+            let license = self.license(device, title).map(|(id, _)| id.clone());
+            license.unwrap_or_else(no_license)
+        };
+        match befalls {
+            Befalls::Changes(_) => Command::ChangeMember,
+            Befalls::Lapses => Command::LapseMembership,
+            Befalls::Resumes => Command::ResumeMembership,
+            Befalls::RevokesMember => revoke(Target::Member),
+            Befalls::RevokesDevice(device) => revoke(Target::Device(device.clone())),
+            Befalls::RevokesCopy(title, device) => revoke(Target::License(copy(device, title))),
+            Befalls::ReleasesCopy(title, device) => {
+                Command::Release { by: None, license: copy(device, title) }
+            }
+            Befalls::Withdraws(title) => Command::WithdrawTitle { title: title.clone() },
+            Befalls::Allows { rule, amount, until } => {
+                self.exceptions += 1;
+                let until = until.on(self.start);
+                Command::GrantException {
+                    exception: exception_id(self.exceptions),
+                    allowance: Allowance { rule: rule.clone(), amount: *amount, until },
+                    warrant: warrant(),
                 }
             }
         }
@@ -177,10 +265,12 @@ impl<'a> World<'a> {
 
     /// A device names what it has, and says truly what it played.
     fn holdings(&self, device: &DeviceId) -> Vec<Holding> {
-        let licenses = self.member.licenses.iter().chain(&self.member.past);
-        let held = licenses.filter(|(_, it)| it.device == *device && it.closed.is_none());
-        let started = |it: &License| it.terms.iter().any(|running| running.first_play.is_some());
-        held.map(|(id, it)| Holding { license: id.clone(), started: started(it) }).collect()
+        let started = |id: &LicenseId| {
+            let terms = self.member.license(id).map(|license| license.terms.as_slice());
+            terms.unwrap_or_default().iter().any(|running| running.first_play.is_some())
+        };
+        let copies = self.copies.get(device).into_iter().flatten();
+        copies.map(|id| Holding { license: id.clone(), started: started(id) }).collect()
     }
 
     /// Under the term that ran then.
@@ -220,6 +310,7 @@ fn wishes(said: &Sentence) -> Vec<Wish<'_>> {
     for clause in &said.clauses {
         match clause {
             Clause::MemberHas(_) => {}
+            Clause::Befalls(befalls) => wishes.push(Wish::Befalls(befalls)),
             Clause::Does(devices, deed) => {
                 wishes.extend(devices.iter().map(|device| Wish::Device(device, deed)));
             }
@@ -250,7 +341,32 @@ fn license_id(number: u32) -> LicenseId {
     LicenseId::new(&format!("license-{number:06}")).expect("an id")
 }
 
+#[expect(clippy::expect_used, reason = "INVARIANT: a letter and digits are an id")]
+fn exception_id(number: u32) -> ExceptionId {
+    ExceptionId::new(&format!("exception-{number}")).expect("an id")
+}
+
 /// Known to no ledger.
 fn no_license() -> LicenseId {
     license_id(0)
+}
+
+/// The rules that refuse what is asked, whatever was given having been allowed.
+#[cfg(test)]
+pub(crate) fn refused_by(scenario: &Scenario, policy: &Policy) -> Vec<domain::RuleId> {
+    let lenient = Policy {
+        default: domain::policy::Rules::default(),
+        partners: BTreeMap::new(),
+        series: BTreeMap::new(),
+        titles: BTreeMap::new(),
+        ..policy.clone()
+    };
+    let mut world = World::new(scenario, &lenient);
+    world.live().unwrap_or_else(|(line, why)| panic!("line {line}: {why}"));
+    world.policy = policy;
+    let request = world.asked_for().unwrap_or_else(|(line, why)| panic!("line {line}: {why}"));
+    match world.decided(&request).answer {
+        Answer::Refused(refused) => refused.findings.into_iter().filter_map(|it| it.rule).collect(),
+        _ => Vec::new(),
+    }
 }

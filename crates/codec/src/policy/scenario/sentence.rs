@@ -3,16 +3,18 @@
 //! Ids have no blanks, so a sentence is its words. It does not know which titles and devices
 //! there are.
 
+use std::slice;
+
 use domain::member::Code;
 use domain::{
-    Account, DeviceClass, DeviceId, InvalidId, KeyThumbprint, Plan, ProfileId, SecurityLevel,
-    Territory, TitleId,
+    Account, DeviceClass, DeviceId, InvalidId, KeyThumbprint, Plan, ProfileId, RuleId,
+    SecurityLevel, Territory, TitleId,
 };
 
 use super::Moment;
 use crate::policy::read::nearest;
 
-/// How many ids one range stands for, at most.
+/// How many ids one range stands for, and how often something happens, at most.
 const RANGE_MAX: u32 = 20_000;
 
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub(super) struct Sentence {
     pub(super) at: Moment,
     /// More than one are decided together.
     pub(super) clauses: Vec<Clause>,
+    /// How often it happened, one time after the other.
+    pub(super) times: u32,
     /// For this request only.
     pub(super) facts: Vec<FactChange>,
 }
@@ -34,6 +38,27 @@ pub(super) enum Clause {
     Does(Vec<DeviceId>, Deed),
     /// Each of the devices does it with each of the titles.
     DoesWith(Vec<DeviceId>, Vec<TitleId>, TitleDeed),
+    /// Done to the member by others.
+    Befalls(Befalls),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Befalls {
+    /// The facts are others from then on, and the ledger is told.
+    Changes(Vec<FactChange>),
+    Lapses,
+    Resumes,
+    RevokesMember,
+    RevokesDevice(DeviceId),
+    RevokesCopy(TitleId, DeviceId),
+    ReleasesCopy(TitleId, DeviceId),
+    Withdraws(TitleId),
+    /// So much more of a cap, or nothing more and past a gate.
+    Allows {
+        rule: RuleId,
+        amount: u32,
+        until: Moment,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -55,6 +80,20 @@ pub(super) enum TitleDeed {
     Report(Moment),
     /// Of the device's own copy, or of another's.
     Release(Option<DeviceId>),
+}
+
+impl Befalls {
+    /// The devices and titles that it speaks of.
+    pub(super) fn names(&self) -> (&[DeviceId], &[TitleId]) {
+        match self {
+            Self::RevokesDevice(device) => (slice::from_ref(device), &[]),
+            Self::RevokesCopy(title, device) | Self::ReleasesCopy(title, device) => {
+                (slice::from_ref(device), slice::from_ref(title))
+            }
+            Self::Withdraws(title) => (&[], slice::from_ref(title)),
+            _ => (&[], &[]),
+        }
+    }
 }
 
 /// A fact of the member that changes; `None`: it is not known any more.
@@ -115,6 +154,10 @@ pub(super) fn parse(text: &str, line: usize) -> Result<Sentence, String> {
         Some(with) => (words.get(..with), words.get(with + 1..)),
         None => (words.get(..), None),
     };
+    let (said, times) = match said {
+        Some([said @ .., times, "times"]) => (Some(said), number(times)?),
+        said => (said, 1),
+    };
     let Some(([at, said @ ..], false)) = said.map(|said| (said, said.len() < 2)) else {
         return Err(format!("says nothing; {HOW}"));
     };
@@ -125,7 +168,7 @@ pub(super) fn parse(text: &str, line: usize) -> Result<Sentence, String> {
     for words in said.split(|word| *word == "and") {
         clauses.push(clause(words, &mut who)?);
     }
-    Ok(Sentence { line, text: text.to_owned(), at, clauses, facts })
+    Ok(Sentence { line, text: text.to_owned(), at, clauses, times, facts })
 }
 
 const HOW: &str = "write when, which device and what, like `+1d phone acquires film`";
@@ -141,8 +184,10 @@ fn verb(word: &str) -> Option<&'static str> {
 
 /// `who`: the devices of the clause before, for a clause that names none.
 fn clause<'a>(words: &[&'a str], who: &mut Option<&'a str>) -> Result<Clause, String> {
-    if let ["member", "has", facts @ ..] = words {
-        return Ok(Clause::MemberHas(fact_changes(facts)?));
+    match words {
+        ["member", "has", facts @ ..] => return Ok(Clause::MemberHas(fact_changes(facts)?)),
+        ["member" | "membership" | "operator", ..] => return befalls(words).map(Clause::Befalls),
+        _ => {}
     }
     let (subject, said) = match (words, *who) {
         ([first, ..], Some(who)) if verb(first).is_some() => (who, words),
@@ -151,6 +196,44 @@ fn clause<'a>(words: &[&'a str], who: &mut Option<&'a str>) -> Result<Clause, St
     };
     *who = Some(subject);
     does(ids(subject, DeviceId::new)?, said)
+}
+
+fn befalls(words: &[&str]) -> Result<Befalls, String> {
+    let befalls = match words {
+        ["member", "changes", "to", facts @ ..] => Befalls::Changes(fact_changes(facts)?),
+        ["membership", "lapses"] => Befalls::Lapses,
+        ["membership", "resumes"] => Befalls::Resumes,
+        ["operator", "revokes", "member"] => Befalls::RevokesMember,
+        ["operator", "revokes", "device", device] => {
+            Befalls::RevokesDevice(an_id(device, DeviceId::new)?)
+        }
+        ["operator", "revokes", title, "of", device] => {
+            Befalls::RevokesCopy(an_id(title, TitleId::new)?, an_id(device, DeviceId::new)?)
+        }
+        ["operator", "releases", title, "of", device] => {
+            Befalls::ReleasesCopy(an_id(title, TitleId::new)?, an_id(device, DeviceId::new)?)
+        }
+        ["operator", "withdraws", title] => Befalls::Withdraws(an_id(title, TitleId::new)?),
+        ["operator", "allows", amount, "more", "of", rule, "until", until] => Befalls::Allows {
+            rule: an_id(rule, RuleId::new)?,
+            amount: number(amount)?,
+            until: moment(until)?,
+        },
+        ["operator", "opens", rule, "until", until] => {
+            Befalls::Allows { rule: an_id(rule, RuleId::new)?, amount: 0, until: moment(until)? }
+        }
+        _ => {
+            return Err(format!(
+                "`{}` is not understood; write `member has FACT=VALUE`, `member changes to \
+                 FACT=VALUE`, `membership lapses`, `membership resumes`, `operator revokes \
+                 member`, `operator revokes device DEVICE`, `operator revokes TITLE of DEVICE`, \
+                 `operator releases TITLE of DEVICE`, `operator withdraws TITLE`, `operator allows \
+                 NUMBER more of CAP until TIME` or `operator opens GATE until TIME`",
+                words.join(" ")
+            ));
+        }
+    };
+    Ok(befalls)
 }
 
 fn does(devices: Vec<DeviceId>, said: &[&str]) -> Result<Clause, String> {
@@ -220,6 +303,11 @@ fn fact_changes(words: &[&str]) -> Result<Vec<FactChange>, String> {
     words.iter().map(change).collect()
 }
 
+fn number(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number <= RANGE_MAX);
+    number.ok_or_else(|| format!("`{text}` is not a number from 0 to {RANGE_MAX}"))
+}
+
 pub(super) fn moment(text: &str) -> Result<Moment, String> {
     text.parse().map_err(|_| {
         format!(
@@ -242,23 +330,24 @@ fn id<T>(text: &str, new: fn(&str) -> Result<T, InvalidId>) -> Result<Option<T>,
     if text.is_empty() {
         return Ok(None);
     }
-    new(text).map(Some).map_err(|error| format!("`{}` is no id: {error}", text.escape_debug()))
+    an_id(text, new).map(Some)
+}
+
+fn an_id<T>(text: &str, new: fn(&str) -> Result<T, InvalidId>) -> Result<T, String> {
+    new(text).map_err(|error| format!("`{}` is no id: {error}", text.escape_debug()))
 }
 
 /// One id, or those of a range: `t1..t100`.
 pub(super) fn ids<T>(text: &str, new: fn(&str) -> Result<T, InvalidId>) -> Result<Vec<T>, String> {
-    let one = |text: &str| {
-        new(text).map_err(|error| format!("`{}` is no id: {error}", text.escape_debug()))
-    };
     let Some((prefix, from, to)) = range(text) else {
-        return Ok(vec![one(text)?]);
+        return Ok(vec![an_id(text, new)?]);
     };
     if to < from || to - from >= RANGE_MAX {
         return Err(format!(
             "`{text}` stands for no ids, or too many; count up, and to {RANGE_MAX} at most"
         ));
     }
-    (from..=to).map(|number| one(&format!("{prefix}{number}"))).collect()
+    (from..=to).map(|number| an_id(&format!("{prefix}{number}"), new)).collect()
 }
 
 fn range(text: &str) -> Option<(&str, u32, u32)> {

@@ -77,7 +77,7 @@ fn of_rules(rules: &Fields<'_>, kinds: &RuleKinds) -> BTreeMap<RuleId, OfRule> {
             // Every gate refuses with a code of its own, and they all know the same.
             "gate" => {
                 let refused = templates(&node, Topic::Refused(Code::PlanNotAllowed));
-                OfRule { refused, warning: vec![] }
+                OfRule { refused, left: vec![] }
             }
             other => {
                 node.note(format!(
@@ -91,20 +91,20 @@ fn of_rules(rules: &Fields<'_>, kinds: &RuleKinds) -> BTreeMap<RuleId, OfRule> {
     read
 }
 
-/// A text for when it refuses, or a table with one for when it warns.
+/// A text for when it refuses, or a table with one for what is left.
 fn of_cap(node: &Node<'_>) -> OfRule {
     let refused = |node: &Node<'_>| templates(node, Topic::Refused(Code::CapReached));
     if !node.is_table() {
-        return OfRule { refused: refused(node), warning: vec![] };
+        return OfRule { refused: refused(node), left: vec![] };
     }
     let Some(mut fields) = node.fields("a text") else { return OfRule::default() };
     if fields.is_empty() {
-        node.note("says nothing; give it `refused` or `warning`, or remove it");
+        node.note("says nothing; give it `refused` or `left`, or remove it");
     }
     let refused = fields.take("refused").map(|node| refused(&node));
-    let warning = fields.take("warning").map(|node| templates(&node, Topic::CapWarning));
+    let left = fields.take("left").map(|node| templates(&node, Topic::CapLeft));
     fields.finish();
-    OfRule { refused: refused.unwrap_or_default(), warning: warning.unwrap_or_default() }
+    OfRule { refused: refused.unwrap_or_default(), left: left.unwrap_or_default() }
 }
 
 /// A text, or a list of them of which the first that can be said is said.

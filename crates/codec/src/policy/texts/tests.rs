@@ -71,7 +71,7 @@ cap_reached = ["Ab {frees_at}: {{{used}}} von {limit}.", "{used} von {limit}."]
 [texts.de.rules]
 plans = "Nur mit Premium."
 downloads-per-month = "Monat, ab {frees_at}."
-downloads-per-year = { warning = "Noch {left}." }
+downloads-per-year = { left = "Noch {left}." }
 [texts.de-at]
 plan_not_allowed = "Geht nicht: {title}."
 [texts.en]
@@ -90,7 +90,7 @@ fn the_most_wanted_language_that_has_a_text_speaks_and_in_it_the_rule_before_the
         (&["fr", "de-AT", "de"], plan, None, "Geht nicht: {plan} & }{.", "de-AT"),
         (&["de-AT", "de"], cap, None, "Ab 1.4.2026, 00:00 CEST: {12.345} von 12.345.", "de"),
         (&["en", "de"], plan, Some("plans"), "Upgrade.", "en"),
-        (&["en", "de"], Topic::CapWarning, Some("downloads-per-year"), "Noch 12.345.", "de"),
+        (&["en", "de"], Topic::CapLeft, Some("downloads-per-year"), "Noch 12.345.", "de"),
     ] {
         let rule = id.map(rule);
         let (text, language) =
@@ -99,7 +99,7 @@ fn the_most_wanted_language_that_has_a_text_speaks_and_in_it_the_rule_before_the
     }
     let silent = [
         (&["fr"][..], plan, None),
-        (&["de"], Topic::CapWarning, Some(rule("downloads-per-month"))),
+        (&["de"], Topic::CapLeft, Some(rule("downloads-per-month"))),
         (&["de"], Topic::LicenseReady, None),
     ];
     for (languages, topic, rule) in silent {
@@ -221,7 +221,7 @@ fn what_nobody_could_be_told_is_refused_with_what_was_meant() {
         title_not_offered = "{limit}"
         license_ready = "{title}"
         cap_reached = "{used of {limit}"
-        cap_warning = "noch {left"
+        cap_left = "noch {left"
         license_closed = "{} }"
         license_expired = "}"
         device_unknown = ""
@@ -246,7 +246,7 @@ fn what_nobody_could_be_told_is_refused_with_what_was_meant() {
             policy.toml, line 26, field `texts.de.title_not_offered`: `{limit}` is not known here; known here: `{title}`, `{device}`, `{plan}`, `{territory}`, `{frees_at}`, `{retry_at}`
             policy.toml, line 27, field `texts.de.license_ready`: `{title}` is not known here; known here: `{ends_at}`
             policy.toml, line 28, field `texts.de.cap_reached`: a `{` is not closed; write `{title}`, or `{{` for the brace itself
-            policy.toml, line 29, field `texts.de.cap_warning`: a `{` is not closed; write `{title}`, or `{{` for the brace itself
+            policy.toml, line 29, field `texts.de.cap_left`: a `{` is not closed; write `{title}`, or `{{` for the brace itself
             policy.toml, line 30, field `texts.de.license_closed`: `{}` is not known here; known here: `{title}`, `{device}`, `{plan}`, `{territory}`, `{frees_at}`, `{retry_at}`
             policy.toml, line 31, field `texts.de.license_expired`: a `}` closes nothing; write `{title}`, or `}}` for the brace itself
             policy.toml, line 32, field `texts.de.device_unknown`: a text has 1 to 500 characters
@@ -258,7 +258,7 @@ fn what_nobody_could_be_told_is_refused_with_what_was_meant() {
             policy.toml, line 39, field `texts.de.rules.tight`: `tight` is a tightening, which nobody is told of; write the id of a gate or a cap
             policy.toml, line 40, field `texts.de.rules.plans`: is a table, and should be a text, or a list of texts
             policy.toml, line 41, field `texts.de.rules.downloads-per-month.refused`: `{left}` is not known here; known here: `{limit}`, `{used}`, `{title}`, `{device}`, `{plan}`, `{territory}`, `{tag}`, `{frees_at}`, `{retry_at}`
-            policy.toml, line 41, field `texts.de.rules.downloads-per-month.warn`: `warn` is not a known field; known here: `refused`, `warning`
+            policy.toml, line 41, field `texts.de.rules.downloads-per-month.warn`: `warn` is not a known field; known here: `left`, `refused`
             policy.toml, line 42, field `texts.de.rules.downloads-per-year[1]`: is an integer, and should be a text, or a list of texts
             policy.toml, line 43, field `texts.DE`: says nothing; write a text, or remove it"#]],
     );

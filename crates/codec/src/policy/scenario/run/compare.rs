@@ -104,7 +104,11 @@ impl World<'_> {
     }
 
     fn title_rows(&self, expected: &Accepted, outcomes: &[Outcome]) -> Vec<Row> {
-        let Told { held, ended, lapsed, closed } = Told::of(outcomes);
+        let Told { held, ended, lapsed, closed, leaving } = Told::of(outcomes);
+        let devices = expected.leaving.as_ref().map(|devices| {
+            let devices: Vec<_> = devices.iter().map(|id| id.as_str()).collect();
+            row("leaving", list(&devices), list(&leaving))
+        });
         let row_of = |what, expected: &Option<Vec<TitleId>>, found: Vec<&LicenseId>| {
             let mut expected: Vec<_> = expected.as_ref()?.iter().map(|id| id.as_str()).collect();
             let titles = found.into_iter().filter_map(|id| self.member.license(id));
@@ -118,6 +122,7 @@ impl World<'_> {
             row_of("ended", &expected.ended, ended),
             row_of("lapsed", &expected.lapsed, lapsed),
             row_of("closed", &expected.closed, closed),
+            devices,
         ];
         rows.into_iter().flatten().collect()
     }
@@ -214,13 +219,14 @@ fn offset(ms: i64) -> String {
     }
 }
 
-/// Which licenses an answer tells of.
+/// Which licenses and devices an answer tells of.
 #[derive(Default)]
 struct Told<'a> {
     held: Vec<&'a LicenseId>,
     ended: Vec<&'a LicenseId>,
     lapsed: Vec<&'a LicenseId>,
     closed: Vec<&'a LicenseId>,
+    leaving: Vec<&'a str>,
 }
 
 impl<'a> Told<'a> {
@@ -233,7 +239,12 @@ impl<'a> Told<'a> {
                     told.ended.extend(&checked_in.ended);
                     told.lapsed.extend(&checked_in.lapsed);
                 }
-                Outcome::DeviceRemoved { closed, .. } => told.closed.extend(closed),
+                Outcome::DeviceRemoved { closed, .. }
+                | Outcome::Revoked { closed, .. }
+                | Outcome::TitleWithdrawn { closed } => told.closed.extend(closed),
+                Outcome::MemberChanged { leaving } => {
+                    told.leaving.extend(leaving.iter().map(|leaving| leaving.device.as_str()));
+                }
                 Outcome::Released { license, already: false } => told.closed.push(license),
                 _ => {}
             }
