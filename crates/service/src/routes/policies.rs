@@ -80,12 +80,11 @@ pub(crate) async fn policies(
 ) -> Result<Response, Problem> {
     let versions = state.policies.versions().await?;
     let decides = decides(&state)?;
-    let etag = format!("\"{}-{}\"", versions.len(), decides.as_ref().map_or("", |v| v.as_str()));
     let entry = |(version, policy): (String, Option<Arc<Policy>>)| {
         PolicyEntry::new(version, policy.as_deref(), decides.as_ref())
     };
     let policies = versions.into_iter().map(entry).collect();
-    Ok(unless_known(&headers, &etag, PoliciesAnswer { policies }))
+    unless_known(&headers, &PoliciesAnswer { policies })
 }
 
 /// One version with its text: what any decision that cites it was decided by. Bears an `ETag`.
@@ -114,8 +113,7 @@ pub(crate) async fn policy(
     let policy = known.and_then(|(_, policy)| policy);
     let decides = decides(&state)?;
     let entry = PolicyEntry::new(version.0.to_string(), policy.as_deref(), decides.as_ref());
-    let etag = format!("\"{}-{}\"", version.0, entry.in_effect);
-    Ok(unless_known(&headers, &etag, PolicyAnswer { entry, text }))
+    unless_known(&headers, &PolicyAnswer { entry, text })
 }
 
 /// None where none has come into effect, or this release cannot use the one that has.
