@@ -74,14 +74,7 @@ pub(crate) async fn member(
     }
     let at = state.now().max(member.last_at);
     let answer = MemberAnswer::new(&id.0, version, &member, at);
-<<<<<<< HEAD
-    // Of the answer itself: licenses end without an event, and texts go by language and policy.
-    let body = serde_json::to_vec(&answer).map_err(|e| Problem::internal(e.to_string()))?;
-    let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest(&SHA256, &body)));
-    Ok(unless_known(&headers, &etag, answer))
-=======
     unless_known(&headers, &answer)
->>>>>>> wire
 }
 
 /// The answer, or that what the client has is still true.
@@ -96,11 +89,7 @@ pub(crate) fn unless_known(
     if text(headers, header::IF_NONE_MATCH.as_str()) == Some(&etag) {
         return Ok(with_etag(StatusCode::NOT_MODIFIED.into_response(), &etag));
     }
-<<<<<<< HEAD
-    with_etag(Json(answer).into_response(), etag)
-=======
     Ok(with_etag(([(header::CONTENT_TYPE, "application/json")], body).into_response(), &etag))
->>>>>>> wire
 }
 
 fn with_etag(mut response: Response, etag: &str) -> Response {
