@@ -11,7 +11,8 @@ use anyhow::{Result, anyhow, bail};
 use bench::ledger::{history, policy, six_caps, twenty_caps};
 use bench::{argument, median, print_setting, quick};
 use domain::member::Answer;
-use domain::{Member, Policy, Request, decide};
+use domain::policy::{Rules, TermsPatch};
+use domain::{Duration, Member, Policy, Request, decide};
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
@@ -25,7 +26,9 @@ fn main() -> Result<()> {
     print_setting("decide: one acquire by a member with a past", "none: nothing is stored")?;
     let verify = verification(rounds)?;
     println!("  one Ed25519 verification  {:>8.2} µs", verify * 1e6);
-    for (events, text, goal) in [(50, six_caps(), 40), (1_000, twenty_caps(), 8)] {
+    for (events, text, goal) in
+        [(50, six_caps(), 40), (1_000, twenty_caps(), 8), (10_000, twenty_caps(), 1)]
+    {
         let policy = policy(&text)?.policy;
         let (member, request) = history(events, &policy)?;
         let caps = policy.default.caps.len();
@@ -34,7 +37,30 @@ fn main() -> Result<()> {
         println!("  accepted {:>8.2} µs", taken * 1e6);
         println!("  ratio    1/{:>6.1}   (goal: at most 1/{goal})", verify / taken);
     }
+    let small = in_a_policy_of(10, 10, rounds)?;
+    let large = in_a_policy_of(10_000, 100_000, rounds)?;
+    println!("50 events, 6 caps, in a policy with rules of their own for partners and titles");
+    println!("  of 10 and 10          {:>8.2} µs", small * 1e6);
+    println!("  of 10,000 and 100,000 {:>8.2} µs", large * 1e6);
+    println!("  ratio                 {:>8.2}   (goal: at most 1.2)", large / small);
     Ok(())
+}
+
+/// The title that is asked for is among them, and so is its partner.
+fn in_a_policy_of(partners: usize, titles: usize, rounds: u64) -> Result<f64> {
+    let mut policy = policy(&six_caps())?.policy;
+    let (member, request) = history(50, &policy)?;
+    let rules = Rules {
+        terms: TermsPatch { finish_within: Some(Duration::hours(24)), ..TermsPatch::default() },
+        ..Rules::default()
+    };
+    for number in 0..partners {
+        policy.partners.insert(format!("partner-{number}").parse()?, rules.clone());
+    }
+    for number in 0..titles {
+        policy.titles.insert(format!("title-{number:06}").parse()?, rules.clone());
+    }
+    timed(rounds, &member, &request, &policy)
 }
 
 /// Seconds for one, the median over the rounds.

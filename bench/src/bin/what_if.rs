@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use bench::ledger::{policy, recorded, stream, twenty_caps};
+use bench::ledger::{policy, recorded, six_caps, stream};
 use bench::{argument, directory, median, print_setting};
 use domain::Timestamp;
 use engine::what_if::{self, Go, WhatIf};
@@ -32,12 +32,12 @@ fn main() -> Result<()> {
     let rounds = argument("rounds", if quick { 1 } else { 3 })?;
     let members = usize::try_from(events / each)?;
     print_setting(
-        &format!("what-if: {events} events of {members} members, twenty caps, {THREADS} threads"),
+        &format!("what-if: {events} events of {members} members, six caps, {THREADS} threads"),
         "nothing is written",
     )?;
     let place = tempfile::tempdir_in(directory()?)?;
     let store = EmbeddedStore::open(place.path(), &Options::default())?;
-    let policy = policy(&twenty_caps())?.policy;
+    let policy = policy(&six_caps())?.policy;
     record(&store, members, each, &policy)?;
 
     let what_if = WhatIf {
