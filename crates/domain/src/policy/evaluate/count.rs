@@ -102,9 +102,14 @@ impl<'a> Count<'a, '_> {
 
     pub(super) fn finding(&self) -> Option<Finding> {
         let at = self.ask.at;
-        let (limit, used, adds) = (self.limit(at), self.used(), self.adds());
+        let (limit, used) = (self.limit(at), self.used());
+        // No command adds more than one; what it adds is asked only where that would be too much.
+        if used < limit {
+            return None;
+        }
+        let adds = self.adds();
         // A cap refuses only what adds to it.
-        if adds == 0 || used.saturating_add(adds) <= limit {
+        if adds == 0 {
             return None;
         }
         let contributors = self.contributors();
