@@ -240,25 +240,34 @@ pub(crate) fn never(error: &minicbor::encode::Error<std::convert::Infallible>) -
 /// # Errors
 /// When the bytes are damaged, or were written by a newer program.
 pub fn decode_event(bytes: &[u8]) -> Result<Event, DecodeError> {
-    match bytes {
-        [] => return Err(DecodeError::Empty),
-        [FORMAT, ..] => {}
-        [format, ..] => return Err(DecodeError::Format(*format)),
-    }
-    let mut input = Decoder::new(bytes);
-    input.u8()?;
+    let mut input = begin(bytes, FORMAT)?;
     let number = input.u16()?;
     let version = input.u16()?;
     let kind = Kind::ALL.into_iter().find(|kind| kind.number() == number);
     let kind = kind.ok_or(DecodeError::Kind(number))?;
     let (at, cause) = item::<v1::Head<'_>>(&mut input)?.into_domain()?;
     let body = decode_body(kind, version, v1::At(at), &mut input)?;
-    match bytes.len().checked_sub(input.position()) {
-        None | Some(0) => Ok(Event { at, cause, body }),
-        Some(_) => {
-            Err(DecodeError::NotOfItsVersion { expected: input.position(), found: bytes.len() })
+    end(&input)?;
+    Ok(Event { at, cause, body })
+}
+
+/// Behind the first byte, which is the format.
+pub(crate) fn begin(bytes: &[u8], format: u8) -> Result<Decoder<'_>, DecodeError> {
+    let mut input = Decoder::new(bytes);
+    match bytes.first() {
+        None => Err(DecodeError::Empty),
+        Some(found) if *found == format => {
+            input.u8()?;
+            Ok(input)
         }
+        Some(found) => Err(DecodeError::Format(*found)),
     }
+}
+
+/// Nothing may follow.
+pub(crate) fn end(input: &Decoder<'_>) -> Result<(), DecodeError> {
+    let (expected, found) = (input.position(), input.input().len());
+    if expected == found { Ok(()) } else { Err(DecodeError::NotOfItsVersion { expected, found }) }
 }
 
 /// One arm for each version ever stored. A version 2 of `acquired` is read by an arm

@@ -7,9 +7,9 @@
 //! ```
 
 use domain::{DeviceId, LicenseId, Timestamp, TitleId};
-use minicbor::{CborLen, Decode, Decoder, Encode, Encoder};
+use minicbor::{CborLen, Decode, Encode, Encoder};
 
-use crate::event::{DecodeError, item, never};
+use crate::event::{DecodeError, begin, end, item, never};
 use crate::v1::{At, list, optional, words};
 
 const FORMAT: u8 = 1;
@@ -205,13 +205,7 @@ pub fn encode_upload(upload: &Upload) -> Vec<u8> {
 /// # Errors
 /// When the bytes are damaged, or were written by a newer program.
 pub fn decode_upload(bytes: &[u8]) -> Result<Upload, DecodeError> {
-    match bytes {
-        [] => return Err(DecodeError::Empty),
-        [FORMAT, ..] => {}
-        [format, ..] => return Err(DecodeError::Format(*format)),
-    }
-    let mut input = Decoder::new(bytes);
-    input.u8()?;
+    let mut input = begin(bytes, FORMAT)?;
     let version = input.u16()?;
     let stored = match version {
         1 => item::<UploadV1<'_>>(&mut input)?.into(),
@@ -219,12 +213,7 @@ pub fn decode_upload(bytes: &[u8]) -> Result<Upload, DecodeError> {
         _ => return Err(DecodeError::Version { kind: "session_events", version }),
     };
     let UploadV2 { device, received_at, events } = stored;
-    if bytes.len() != input.position() {
-        return Err(DecodeError::NotOfItsVersion {
-            expected: input.position(),
-            found: bytes.len(),
-        });
-    }
+    end(&input)?;
     let received_at = At(Timestamp::from_millis(0)).instant(received_at)?;
     Ok(Upload {
         device: DeviceId::new(device)?,

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::cache::States;
 use crate::error::EngineError;
-use crate::folded::{Folded, decoded, load, stream};
+use crate::folded::{Folded, events, load, stream};
 use crate::lanes::{LaneFull, Lanes};
 use crate::policies::Policies;
 use crate::snapshots::Snapshots;
@@ -216,11 +216,7 @@ impl Engine {
     ) -> Result<Vec<(Version, Event)>, EngineError> {
         let _admitted = self.0.admit()?;
         let slice = self.0.store.read(&stream(member)?, after, None).await?;
-        let kept = slice.events.iter().filter_map(|recorded| {
-            let body = recorded.body.as_ref()?;
-            Some(decoded(recorded.version, body).map(|event| (recorded.version, event)))
-        });
-        kept.take(limit).collect()
+        events(&slice.events).take(limit).collect()
     }
 
     /// Asks recorded history again: [`what_if::run`] on this engine's store.

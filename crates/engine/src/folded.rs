@@ -114,3 +114,12 @@ impl Folded {
 pub(crate) fn decoded(version: Version, body: &[u8]) -> Result<Event, EngineError> {
     decode_event(body).map_err(|error| EngineError::Corrupt(format!("version {version}: {error}")))
 }
+
+/// Of those that were not erased: an erased event says no more than that it was there.
+pub(crate) fn events(
+    recorded: &[Recorded],
+) -> impl Iterator<Item = Result<(Version, Event), EngineError>> {
+    recorded.iter().filter_map(|Recorded { version, body }| {
+        Some(decoded(*version, body.as_deref()?).map(|event| (*version, event)))
+    })
+}

@@ -3,6 +3,7 @@
 //! Beside the running service and not in its way: it reads the store and nothing else, and in
 //! memory are the members under way, not the history.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use futures::executor::block_on;
 use store::{Cursor, EventStore, FeedPage, StreamId};
 
 use crate::error::EngineError;
-use crate::folded::{PREFIX, decoded};
+use crate::folded::{PREFIX, events};
 
 const PAGE_EVENTS: usize = 1_024;
 /// Members found and not asked yet.
@@ -152,6 +153,13 @@ impl Report {
     }
 }
 
+/// What is counted most, first.
+pub fn most<K>(counts: &BTreeMap<K, u64>) -> Vec<(&K, u64)> {
+    let mut counts: Vec<(&K, u64)> = counts.iter().map(|(key, count)| (key, *count)).collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    counts
+}
+
 impl Differing {
     fn add(&mut self, difference: &Difference) {
         let compared = &difference.compared;
@@ -276,13 +284,8 @@ fn ask_member(
     let member = MemberId::new(name)
         .map_err(|error| EngineError::Corrupt(format!("the stream `{stream}`: {error}")))?;
     let slice = block_on(store.read(stream, 0, None))?;
-    // An erased event says no more than that it was there.
-    let events: Result<Vec<Event>, _> = slice
-        .events
-        .iter()
-        .filter_map(|recorded| Some(decoded(recorded.version, recorded.body.as_deref()?)))
-        .collect();
-    let events = events?;
+    let events: Vec<Event> =
+        events(&slice.events).map(|one| one.map(|(_, event)| event)).collect::<Result<_, _>>()?;
     let mut asked = Asked { events: events.len() as u64, requests: 0, differences: Vec::new() };
     let question = Question { draft: &what_if.draft, since: what_if.since, until: what_if.until };
     self::what_if(&events, &question, |compared| {

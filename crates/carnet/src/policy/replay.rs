@@ -127,9 +127,7 @@ fn print_differing(words: &str, differing: &Differing) {
         titles.len(),
         partners.len()
     );
-    let mut by_count: Vec<_> = reasons.iter().collect();
-    by_count.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    for (Reason { code, rule }, count) in by_count.into_iter().take(SHOWN_MAX) {
+    for (Reason { code, rule }, count) in what_if::most(reasons).into_iter().take(SHOWN_MAX) {
         let rule = rule.as_ref().map(|rule| format!(" `{rule}`")).unwrap_or_default();
         println!("  {count:>8}  {}{rule}", code.name());
     }

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use crate::facts::{Facts, MemberFacts};
 use crate::ids::{DeviceId, LicenseId, PartnerId, RuleId, TitleId};
 use crate::member::{
-    Acquired, Answer, Code, Command, Decision, Event, EventBody, Holding, License, Member, Outcome,
-    PlayReport, Refused, Renewed, Request, Target, Term, decide, evolve,
+    Acquired, Answer, Code, Command, Decision, Event, EventBody, Finding, Holding, License, Member,
+    Outcome, PlayReport, Refused, Renewed, Request, Target, Term, decide, evolve,
 };
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -120,15 +120,17 @@ struct Known {
     term: Term,
 }
 
+impl Known {
+    fn new(device: &DeviceId, title: &TitleId, facts: &Facts, term: &Term) -> Self {
+        let (device, title, term) = (device.clone(), title.clone(), term.clone());
+        Self { device, title, partner: facts.title.partner.clone(), term }
+    }
+}
+
 fn known(member: &Member) -> BTreeMap<LicenseId, Known> {
     let known = |(id, license): (&LicenseId, &License)| {
-        let known = Known {
-            device: license.device.clone(),
-            title: license.title.clone(),
-            partner: license.facts.title.partner.clone(),
-            term: license.term().term.clone(),
-        };
-        (id.clone(), known)
+        let License { device, title, facts, .. } = license;
+        (id.clone(), Known::new(device, title, facts, &license.term().term))
     };
     member.licenses.iter().chain(member.past.iter()).map(known).collect()
 }
@@ -225,12 +227,8 @@ impl Past<'_> {
                     holdings: std::mem::take(&mut never_started),
                 }),
                 EventBody::Refused(refused) => {
-                    let Refused { commands, findings, .. } = &**refused;
-                    asked.commands.clone_from(commands);
-                    let reason = |code, rule| Reason { code, rule };
-                    let reasons =
-                        findings.iter().map(|found| reason(found.code, found.rule.clone()));
-                    asked.refused = Some(reasons.collect());
+                    asked.commands.clone_from(&refused.commands);
+                    asked.refused = Some(reasons(refused));
                 }
                 EventBody::Reissued { .. } if event.cause.idempotency.is_none() => {
                     self.delivered_after_all(event);
@@ -435,14 +433,8 @@ impl Past<'_> {
     fn learn(&mut self, recorded: &[Event]) {
         for event in recorded {
             match &event.body {
-                EventBody::Acquired(acquired) => {
-                    let known = Known {
-                        device: acquired.device.clone(),
-                        title: acquired.title.clone(),
-                        partner: acquired.facts.title.partner.clone(),
-                        term: acquired.term.clone(),
-                    };
-                    self.known.insert(acquired.license.clone(), known);
+                EventBody::Acquired(Acquired { license, device, title, facts, term, .. }) => {
+                    self.known.insert(license.clone(), Known::new(device, title, facts, term));
                 }
                 EventBody::Renewed(renewed) => {
                     if let Some(known) = self.known.get_mut(&renewed.license) {
@@ -468,10 +460,11 @@ fn verdict(answer: &Answer) -> Verdict {
     match answer {
         // Without idempotency keys nothing is a repetition.
         Answer::Accepted { .. } | Answer::KeyReused => Verdict::Accepted,
-        Answer::Refused(refused) => {
-            let reason = |(code, rule)| Reason { code, rule };
-            let found = refused.findings.iter().map(|found| (found.code, found.rule.clone()));
-            Verdict::Refused(found.map(reason).collect())
-        }
+        Answer::Refused(refused) => Verdict::Refused(reasons(refused)),
     }
+}
+
+fn reasons(refused: &Refused) -> Vec<Reason> {
+    let reason = |found: &Finding| Reason { code: found.code, rule: found.rule.clone() };
+    refused.findings.iter().map(reason).collect()
 }

@@ -4,10 +4,9 @@ use domain::member::what_if::Compared;
 use domain::{PartnerId, TitleId};
 use engine::what_if::{
     Difference as Found, Differing as FoundAll, Kind, Reason as Why, Report, Verdict as Answered,
-    WhatIf,
+    WhatIf, most,
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use crate::wire::scalar::{Id, Instant, Member, Partner, Policy, Rule, Title};
@@ -155,20 +154,13 @@ impl Differing {
             requests: *requests,
             members: *members,
             titles: titles.len() as u64,
-            most_titles: most(titles).into_iter().map(title).collect(),
+            most_titles: most(titles).into_iter().take(MOST_MAX).map(title).collect(),
             partners: partners.len() as u64,
-            most_partners: most(partners).into_iter().map(partner).collect(),
-            reasons: most(reasons).into_iter().map(reason).collect(),
+            most_partners: most(partners).into_iter().take(MOST_MAX).map(partner).collect(),
+            reasons: most(reasons).into_iter().take(MOST_MAX).map(reason).collect(),
             examples: examples.iter().map(Difference::new).collect(),
         }
     }
-}
-
-fn most<K>(counts: &BTreeMap<K, u64>) -> Vec<(&K, u64)> {
-    let mut counts: Vec<(&K, u64)> = counts.iter().map(|(key, count)| (key, *count)).collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    counts.truncate(MOST_MAX);
-    counts
 }
 
 impl Difference {
