@@ -373,12 +373,8 @@ impl Past<'_> {
                 let (id, running) = self.would_be(license)?;
                 *license = id;
                 if let Some(running) = running {
-                    // Neither a device nor this knows a term that was not given.
-                    *term = match (*term).cmp(&known) {
-                        std::cmp::Ordering::Less => running.saturating_sub(1),
-                        std::cmp::Ordering::Equal => running,
-                        std::cmp::Ordering::Greater => running.saturating_add(1),
-                    };
+                    // As far before or after the running term as it was named.
+                    *term = running.saturating_add(*term).saturating_sub(known);
                 }
             }
             Command::Release { license, .. }

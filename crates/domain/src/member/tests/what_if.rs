@@ -135,3 +135,17 @@ fn a_list_is_asked_again_as_a_list() {
     assert_eq!(compared[0].commands.len(), 2, "decided together");
     assert_eq!(answers(&compared), [("accepted", "accepted")]);
 }
+
+#[test]
+fn a_term_that_was_not_given_is_named_as_it_was() {
+    let none = TermsPatch { renewals_max: Some(0), ..rental() };
+    let mut world = World::new(policy(none, vec![]));
+    let id = world.acquired(day(1), "a", "film");
+    // The second is answered as if the first had been given: term 2 is there then, and 3 is not.
+    let twice = world.request(day(2), vec![renew("a", &id, 1), renew("a", &id, 3)]);
+    assert!(matches!(world.ask(&twice).answer, Answer::Refused(_)));
+    let (compared, _) = asked_again(&world, &world.policy, day(2));
+    assert_eq!(compared[0].was, compared[0].would_be);
+    let Verdict::Refused(reasons) = &compared[0].was else { panic!("{:?}", compared[0]) };
+    assert_eq!(reasons[1].code, Code::TermUnknown);
+}
