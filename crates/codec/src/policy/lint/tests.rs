@@ -287,3 +287,28 @@ fn what_replaces_a_wider_rule_and_says_the_same() {
             policy.toml, line 25, field `partners.a.caps[1]`: says what the one of all titles (policy.toml, line 12) says already; remove it"#]],
     );
 }
+
+#[test]
+fn a_period_that_something_else_opens_is_another_period() {
+    told(
+        r#"
+        [[caps]]
+        id = "all"
+        counts = "acquisitions"
+        window = { first_use = "3d" }
+        limit = 1
+        [[caps]]
+        id = "of-a-partner"
+        counts = "acquisitions"
+        window = { first_use = "3d" }
+        per = ["partner"]
+        limit = 1
+        [[partners.a.caps]]
+        id = "of-partner-a"
+        counts = "acquisitions"
+        window = { first_use = "3d" }
+        limit = 1
+        "#,
+        expect![[""]],
+    );
+}
