@@ -1192,6 +1192,14 @@ export interface components {
             readonly account: components["schemas"]["Id"] | null;
             /**
              * Format: int32
+             * @description How many streams run beside the request.
+             * @default null
+             */
+            readonly concurrent_streams: number | null;
+            /** @default null */
+            readonly elsewhere_at: components["schemas"]["Instant"] | null;
+            /**
+             * Format: int32
              * @description The highest maturity rating that the profile may see.
              * @default null
              */

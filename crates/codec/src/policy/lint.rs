@@ -137,10 +137,13 @@ impl Said {
         self.about().next().is_none() && !lenient
     }
 
-    /// Gates are asked about titles, and not when devices come and go.
+    /// Asked when devices come and go, as most gates are not.
     fn is_of_devices(&self) -> bool {
-        let counts = self.facet("counts").and_then(|facet| facet.words.as_deref());
-        counts.is_some_and(|counts| counts.starts_with("device_") || counts == "devices_registered")
+        let says = |name: &str, of_devices: fn(&str) -> bool| {
+            self.facet(name).and_then(|facet| facet.words.as_deref()).is_some_and(of_devices)
+        };
+        says("counts", |it| it.starts_with("device_") || it == "devices_registered")
+            || says("condition", |it| it.starts_with("not_elsewhere_for"))
     }
 }
 
@@ -174,10 +177,14 @@ impl Lint {
                         self.note(&rule.scope, rule.said.kind, &rule.said.name, message);
                     }
                     let limits = rule.said.limit().map(|limit| table(&limit.by));
-                    let (_, table) = limits.filter(|(of, _)| *of == by).unwrap_or_default();
-                    for name in table.keys().filter(|name| !names.contains(*name)) {
+                    let (_, limits) = limits.filter(|(of, _)| *of == by).unwrap_or_default();
+                    for name in limits.keys().filter(|name| !names.contains(*name)) {
+                        let table = match rule.said.kind {
+                            Kind::Gate => "concurrent_streams",
+                            _ => "limit",
+                        };
                         let message = format!(
-                            "`{name}` in `limit` is never used: gate `{}`{place} refuses that {by}",
+                            "`{name}` in `{table}` is never used: gate `{}`{place} refuses that {by}",
                             gate.said.name
                         );
                         self.note(&rule.scope, rule.said.kind, &rule.said.name, message);
@@ -301,6 +308,9 @@ fn counts_by_what_came_before(cap: &Said) -> bool {
 
 /// Whether whatever the second does, the first does already.
 fn shadows(first: &Said, second: &Said) -> bool {
+    if first.is_of_devices() != second.is_of_devices() {
+        return false;
+    }
     // A renewal under other facts may take a license from one count to another: it adds to the
     // second where it does not add to the first.
     let of_now = second.kind == Kind::Cap
