@@ -63,6 +63,16 @@ finish_within = "24h"
 id = "plans"
 plans = ["premium"]
 
+[[partners.a.tighten]]
+id = "not-guarded"
+guard = 'member.plan == "ads" && device.class != "tv"'
+check_in_within = "20d"
+
+[[partners.a.tighten]]
+id = "guarded"
+guard = '"new" in title.tags && device.class == "tv" || title.partner == "b"'
+check_in_within = "10d"
+
 [titles.t.terms]
 start_within = "2d"
 
@@ -120,17 +130,20 @@ fn each_part_names_where_it_comes_from_and_what_it_replaced() {
     explained(
         &question(),
         expect![[r#"
-        start_within 2d title `t`:59, not 30d all titles:6
-        finish_within 12h all titles by ads:9, not 1d partner `a`:52, not 2d all titles:7
-        end_within 7d all titles by ads:9
-        ads all titles:9: Tightens
-        title-is-downloadable all titles:19: Passes
-        dach all titles:23: NotAsked("without `territory`")
-        plans partner `a`:54, not all titles:15: Refuses(PlanNotAllowed)
-        registered all titles:33: Limit(10, ["registering a device"])
-        per-series all titles:38: NotAsked("the title is in no series, or has no tags")
-        new-on-tv all titles:45: NotAsked("for another device class")
-        devices title `t`:61, not all titles:28: Limit(1, ["acquiring", "renewing"])"#]],
+            start_within 2d title `t`:69, not 30d all titles:6
+            finish_within 12h all titles by ads:9, not 1d partner `a`:52, not 2d all titles:7
+            check_in_within 20d partner `a` by not-guarded:58
+            end_within 7d all titles by ads:9
+            ads all titles:9: Tightens
+            not-guarded partner `a`:58: Tightens
+            guarded partner `a`:63: NotAsked("its guard does not hold")
+            title-is-downloadable all titles:19: Passes
+            dach all titles:23: NotAsked("without `territory`")
+            plans partner `a`:54, not all titles:15: Refuses(PlanNotAllowed)
+            registered all titles:33: Limit(10, ["registering a device"])
+            per-series all titles:38: NotAsked("the title is in no series, or has no tags")
+            new-on-tv all titles:45: NotAsked("for another device class")
+            devices title `t`:71, not all titles:28: Limit(1, ["acquiring", "renewing"])"#]],
     );
     let mut elsewhere = question();
     elsewhere.title = TitleId::new("other").unwrap();
