@@ -4,13 +4,14 @@
 //! level is compared only where it is sure to be for the same titles: a series and a title are
 //! of a partner that the policy does not know.
 
+mod guards;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::policy::{Limit, Rules, Window};
 
-use super::facet::{Direction, Facet, Order, Said, direction, limit_rows, said, table};
+use super::facet::{Direction, Facet, GUARD, Order, Said, direction, limit_rows, said, table};
 use super::places::{Kind, Place, Places, Scope, levels};
 use super::{Loaded, PolicyError};
 
@@ -25,6 +26,7 @@ pub fn lint(loaded: &Loaded) -> Vec<PolicyError> {
         lint.shadows(&chain);
         lint.itself(&chain);
         lint.repeats(&chain);
+        lint.guards(&chain, rules);
         terms::lint(&mut lint, &loaded.policy, (&scope, rules), &between);
     }
     lint.found.sort();
@@ -130,11 +132,10 @@ impl Said {
     }
 
     fn is_always_asked(&self) -> bool {
-        let lenient = self
-            .facets
-            .iter()
-            .any(|facet| facet.name == "not asked without" && facet.words.is_some());
-        self.about().next().is_none() && !lenient
+        let selects = self.facets.iter().any(|facet| {
+            matches!(facet.name, GUARD | "not asked without") && facet.words.is_some()
+        });
+        self.about().next().is_none() && !selects
     }
 
     /// Asked when devices come and go, as most gates are not.
