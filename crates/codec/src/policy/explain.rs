@@ -277,7 +277,9 @@ impl<'a> Desk<'a> {
     }
 
     fn gate_findings(&self) -> Vec<Finding> {
-        self.asked(Adds::Acquisition, gate_findings)
+        let mut findings = self.asked(Adds::Acquisition, gate_findings);
+        findings.extend(self.asked(Adds::Registration, gate_findings));
+        findings
     }
 
     /// The limits of the caps that are asked, and when they are.
@@ -316,6 +318,7 @@ impl<'a> Desk<'a> {
             title: (!of_device).then_some((title, title_facts)),
             rules,
             license: None,
+            acquired_at: None,
             adds,
             command: 0,
             in_list: &InList::default(),

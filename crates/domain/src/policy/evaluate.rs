@@ -28,6 +28,8 @@ pub struct Ask<'a> {
     pub rules: Effective<'a>,
     /// The license that is renewed, revived or replaced: active counts leave it out.
     pub license: Option<&'a LicenseId>,
+    /// When the license that is renewed was acquired: the day of its own.
+    pub acquired_at: Option<Timestamp>,
     pub adds: Adds,
     /// Position of the command in its list.
     pub command: u16,
@@ -60,15 +62,35 @@ impl<'a> Ask<'a> {
 
 /// Gates and what the catalogue says, in the documented order.
 pub fn gate_findings(ask: &Ask<'_>) -> Vec<Finding> {
-    let finding = |code, rule: Option<&RuleId>, frees_at| Finding {
-        command: ask.command,
-        code,
-        rule: rule.cloned(),
-        cap: None,
-        frees_at,
-    };
-    let Some((_, title)) = ask.title else { return Vec::new() };
     let mut findings = Vec::new();
+    if let Some((_, title)) = ask.title {
+        catalogue_findings(ask, title, &mut findings);
+    }
+    let of_devices = ask.title.is_none();
+    let asked = |gate: &&Gate| {
+        gate.condition.is_of_devices() == of_devices
+            && ask.selected(&gate.of, &gate.when, &gate.needs)
+    };
+    for gate in ask.rules.gates().filter(asked) {
+        let excepted = || ask.member.allowed(&gate.id, ask.at).is_some();
+        if let Some((code, frees_at)) = closed(gate, ask).filter(|_| !excepted()) {
+            findings.push(finding(ask, code, Some(&gate.id), frees_at));
+        }
+    }
+    findings
+}
+
+fn finding(
+    ask: &Ask<'_>,
+    code: Code,
+    rule: Option<&RuleId>,
+    frees_at: Option<Timestamp>,
+) -> Finding {
+    Finding { command: ask.command, code, rule: rule.cloned(), cap: None, frees_at }
+}
+
+fn catalogue_findings(ask: &Ask<'_>, title: &TitleFacts, findings: &mut Vec<Finding>) {
+    let finding = |code, rule, frees_at| finding(ask, code, rule, frees_at);
     if !title.offered {
         findings.push(finding(Code::TitleNotOffered, None, None));
     } else if title.available_from.is_some_and(|from| ask.at < from) {
@@ -81,18 +103,12 @@ pub fn gate_findings(ask: &Ask<'_>) -> Vec<Finding> {
         let gate = ask.rules.gates().find(|gate| gate.condition == Condition::Downloadable);
         findings.push(finding(Code::TitleNotDownloadable, gate.map(|gate| &gate.id), None));
     }
-    let asked = |gate: &&Gate| ask.selected(&gate.of, &gate.when, &gate.needs);
-    for gate in ask.rules.gates().filter(asked) {
-        let excepted = || ask.member.allowed(&gate.id, ask.at).is_some();
-        if let Some(code) = closed(gate, ask).filter(|_| !excepted()) {
-            findings.push(finding(code, Some(&gate.id), None));
-        }
-    }
-    findings
 }
 
-fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<Code> {
+/// Why it does not let the request pass, and until when if time alone opens it.
+fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<(Code, Option<Timestamp>)> {
     let facts = ask.facts;
+    let mut opens_at = None;
     let open = match &gate.condition {
         Condition::Plans(plans) => facts.plan.as_ref().is_some_and(|plan| plans.contains(plan)),
         Condition::Territories(territories) => {
@@ -112,6 +128,14 @@ fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<Code> {
             let rating = ask.title.and_then(|(_, title)| title.maturity_rating);
             rating.zip(facts.maturity_limit).is_some_and(|(rating, limit)| rating <= limit)
         }
+        Condition::ConcurrentStreams(limit) => {
+            let limit = limit.of(facts, ask.class, ask.tags());
+            facts.concurrent_streams.is_some_and(|streams| streams <= limit)
+        }
+        Condition::NotElsewhereFor(length) => {
+            opens_at = facts.elsewhere_at.map(|elsewhere_at| elsewhere_at + *length);
+            opens_at.is_some_and(|opens_at| opens_at <= ask.at)
+        }
         Condition::Downloadable => true, // reported above
         Condition::Closed => false,
     };
@@ -122,9 +146,11 @@ fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<Code> {
         Condition::SecurityLevels(_) => Code::SecurityLevelNotAllowed,
         Condition::Accounts(_) => Code::AccountNotAllowed,
         Condition::Maturity => Code::MaturityNotAllowed,
+        Condition::ConcurrentStreams(_) => Code::TooManyStreams,
+        Condition::NotElsewhereFor(_) => Code::DeviceElsewhere,
         Condition::Downloadable | Condition::Closed => Code::TitleNotDownloadable,
     };
-    (!open).then_some(code)
+    (!open).then_some((code, opens_at))
 }
 
 /// Every cap that the command does not fit into.

@@ -76,7 +76,7 @@ fn zone<'a>(policy: &'a Policy, subject: Subject<'a>, rule: &RuleId) -> Option<&
     };
     let (_, cap) = rules.caps().find(|(_, cap)| cap.id == *rule)?;
     match &cap.window {
-        Window::Calendar(_, zone) | Window::Anniversary(_, zone) => Some(zone),
+        Window::Calendar(_, zone) | Window::Anniversary(_, _, zone) => Some(zone),
         _ => None,
     }
 }

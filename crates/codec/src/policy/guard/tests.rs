@@ -48,6 +48,7 @@ fn what_a_guard_may_say() {
             r#"title.series == "" || title.partner == title.series"#,
             r#"(member.account == "a" && (member.plan == "b" && member.plan == "c")) || device.class == "tv""#,
             r#"!(title.id == "a") && device.security_level in ["L1", member.plan] // why"#,
+            r#"member.concurrent_streams > 2 && device.elsewhere_at < timestamp("2026-01-01T00:00:00Z")"#,
             r#"member.profile in title.tags && member.territory != "D\"\\E""#,
         ],
         expect_file!["tests/may_say.txt"],
@@ -104,6 +105,7 @@ fn what_is_outside() {
             "title.tags == ['new']",
             "title.tags in title.tags",
             "16 in title.tags",
+            "member.streams > 2",
             "['new'] == 'new'",
             "member.since > timestamp('yesterday')",
             "member.since > timestamp(1)",
@@ -161,6 +163,10 @@ fn a_guard_asks_nothing_that_is_not_there() {
     expect!["policy.toml, line 9, field `caps[0].guard`: a device that comes or goes is of no title; ask nothing of `title` here"]
         .assert_eq(&errors.to_string());
     assert!(load(r#"device.class == "tv""#).is_ok());
+    let gate = "[[gates]]\nid = \"a\"\nnot_elsewhere_for = \"90d\"\n\
+                guard = 'title.partner == \"a\"'\n";
+    let errors = parse(&[(MAIN_FILE, &format!("{HEAD}{gate}"))]).unwrap_err();
+    assert!(errors.to_string().contains("is of no title"), "{errors}");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use crate::facts::{DeviceClass, Fact, MemberFacts, TitleFacts};
 use crate::ids::{Account, Plan, SecurityLevel, Territory};
 use crate::member::*;
 use crate::policy::*;
-use crate::time::{CalendarUnit, Zone};
+use crate::time::{CalendarUnit, Duration, Zone};
 
 fn gate(condition: Condition) -> Gate {
     let (of, when) = (Of::default(), When::default());
@@ -87,6 +87,57 @@ fn a_profile_takes_no_title_that_is_rated_higher_than_it_may_see() {
     assert_eq!(asked(&gate, &limit(Some(18)), None), refused);
 }
 
+// "Concurrent streams arrive as an input fact and are never counted from download events"
+#[test]
+fn a_download_waits_while_more_streams_run_than_the_plan_has() {
+    let streams = |streams, plan: &str| MemberFacts {
+        concurrent_streams: streams,
+        plan: Plan::new(plan).ok(),
+        ..MemberFacts::default()
+    };
+    let by_plan = LimitBy::Plan([("premium".parse().unwrap(), 4)].into());
+    let mut gate = gate(Condition::ConcurrentStreams(Limit { otherwise: Some(2), by: by_plan }));
+    let refused = || vec![Code::TooManyStreams];
+    for (running, plan, code) in [
+        (Some(2), "basic", vec![]),
+        (Some(3), "basic", refused()),
+        (Some(4), "premium", vec![]),
+        (Some(5), "premium", refused()),
+        (None, "premium", refused()),
+        // Without a plan the smallest number holds.
+        (Some(2), "", vec![]),
+        (Some(3), "", refused()),
+    ] {
+        assert_eq!(asked(&gate, &streams(running, plan), None), code, "{running:?} {plan}");
+    }
+    gate.needs = vec![Fact::ConcurrentStreams];
+    assert_eq!(asked(&gate, &streams(None, "basic"), None), []);
+}
+
+// "Minimum time before a device may join again or elsewhere"
+#[test]
+fn a_device_joins_when_it_was_with_nobody_else_for_so_long() {
+    let mut world = World::new(policy(rental(), vec![]));
+    let mut apart = gate(Condition::NotElsewhereFor(Duration::days(90)));
+    world.policy.default.gates = vec![apart.clone()];
+    world.facts.elsewhere_at = Some(DAY_0);
+    let refused = world.refuse(day(1), register("new", DeviceClass::Phone, "key-new"));
+    assert_eq!(codes(&refused), [Code::DeviceElsewhere]);
+    assert_eq!((refused.findings[0].frees_at, refused.retry_at), (Some(day(90)), Some(day(90))));
+    world.refuse(day(90).just_before(), register("new", DeviceClass::Phone, "key-new"));
+    world.accept(day(90), register("new", DeviceClass::Phone, "key-new"));
+    // It is asked when a device comes: neither of what it downloads, nor when it is here already.
+    world.facts.elsewhere_at = Some(day(100));
+    world.accept(day(100), register("new", DeviceClass::Phone, "key-new"));
+    world.acquired(day(100), "new", "film");
+    world.facts.elsewhere_at = None;
+    let refused = world.refuse(day(101), register("unknown", DeviceClass::Phone, "key-unknown"));
+    assert_eq!((codes(&refused), refused.retry_at), (vec![Code::DeviceElsewhere], None));
+    apart.needs = vec![Fact::ElsewhereAt];
+    world.policy.default.gates = vec![apart];
+    world.accept(day(101), register("unknown", DeviceClass::Phone, "key-unknown"));
+}
+
 /// How many are granted on one device.
 fn granted(cap: Cap, facts: MemberFacts) -> usize {
     let mut world = World::new(policy(rental(), vec![cap]));
@@ -101,7 +152,8 @@ fn granted(cap: Cap, facts: MemberFacts) -> usize {
 
 #[test]
 fn a_cap_without_a_fact_applies_at_its_strictest_or_not_at_all() {
-    let month = Window::Anniversary(CalendarUnit::Month, Zone::named("UTC").unwrap());
+    let month =
+        Window::Anniversary(Since::Member, CalendarUnit::Month, Zone::named("UTC").unwrap());
     let plan = || Plan::new("standard").unwrap();
     let by_plan = Limit { otherwise: Some(3), by: LimitBy::Plan([(plan(), 2)].into()) };
     let selected = When { plans: vec![plan()], ..When::default() };

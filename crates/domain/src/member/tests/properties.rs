@@ -61,12 +61,15 @@ fn member_facts() -> impl Strategy<Value = MemberFacts> {
         prop::option::of(prop::sample::select(vec!["basic", "premium"])),
         prop::option::of(prop::sample::select(vec!["DE", "US"])),
         prop::option::of(0i64..400),
+        (prop::option::of(0u32..4), prop::option::of(-60i64..60)),
     )
-        .prop_map(|(profile, plan, territory, since)| MemberFacts {
+        .prop_map(|(profile, plan, territory, since, (streams, elsewhere))| MemberFacts {
             profile: profile.map(|id| ProfileId::new(id).unwrap()),
             plan: plan.map(|id| Plan::new(id).unwrap()),
             territory: territory.map(|id| Territory::new(id).unwrap()),
             member_since: since.map(|days| DAY_0 - Duration::days(days)),
+            concurrent_streams: streams,
+            elsewhere_at: elsewhere.map(|days| DAY_0 + Duration::days(days)),
             ..MemberFacts::default()
         })
 }
@@ -142,13 +145,16 @@ fn zone() -> Zone {
     Zone::named("America/New_York").unwrap()
 }
 
-fn window() -> impl Strategy<Value = Window> {
+fn unit() -> impl Strategy<Value = CalendarUnit> {
     use CalendarUnit::{Day, Month, Week, Year};
-    let unit = || prop::sample::select(vec![Day, Week, Month, Year]);
+    prop::sample::select(vec![Day, Week, Month, Year])
+}
+
+fn window() -> impl Strategy<Value = Window> {
     prop_oneof![
         3 => (1i64..60).prop_map(|days| Window::Rolling(Duration::days(days))),
         2 => unit().prop_map(|unit| Window::Calendar(unit, zone())),
-        1 => unit().prop_map(|unit| Window::Anniversary(unit, zone())),
+        1 => unit().prop_map(|unit| Window::Anniversary(Since::Member, unit, zone())),
         1 => (1i64..60).prop_map(|days| Window::FirstUse(Duration::days(days))),
         1 => Just(Window::Lifetime),
     ]
@@ -230,6 +236,10 @@ fn a_cap() -> impl Strategy<Value = Cap> {
         1 => Just((Counts::DistinctTitles, Window::Now)),
         1 => window().prop_map(|window| (Counts::DistinctTitles, window)),
         6 => (of_titles, window()).prop_map(|(kinds, window)| (events(&kinds), window)),
+        1 => unit().prop_map(|unit| {
+            let window = Window::Anniversary(Since::License, unit, zone());
+            (events(&[CountedKind::Renewed]), window)
+        }),
     ];
     let of_licenses = (
         counted,
@@ -312,13 +322,18 @@ fn terms() -> impl Strategy<Value = TermsPatch> {
 }
 
 fn a_gate() -> impl Strategy<Value = Gate> {
-    let condition = prop::sample::select(vec![
+    let listed = prop::sample::select(vec![
         Condition::Plans(vec!["premium".parse().unwrap()]),
         Condition::Territories(vec!["DE".parse().unwrap()]),
         Condition::NotTerritories(vec!["US".parse().unwrap()]),
         Condition::Classes(vec![DeviceClass::Phone]),
         Condition::Maturity,
     ]);
+    let condition = prop_oneof![
+        3 => listed,
+        1 => limit().prop_map(Condition::ConcurrentStreams),
+        1 => (1i64..60).prop_map(|days| Condition::NotElsewhereFor(Duration::days(days))),
+    ];
     (condition, a_when(), any::<bool>()).prop_map(|(condition, when, lenient)| {
         let needs = if lenient { condition.facts().into_iter().collect() } else { vec![] };
         Gate { id: rule("gate"), of: Of::default(), when, condition, needs }
@@ -484,6 +499,8 @@ struct Thing {
     class: DeviceClass,
     profile: Option<ProfileId>,
     title: Option<(TitleId, TitleFacts)>,
+    /// Of the license that is renewed, when it was acquired.
+    acquired_at: Option<Timestamp>,
 }
 
 impl Thing {
@@ -493,6 +510,7 @@ impl Thing {
             class: facts.class,
             profile: facts.member.profile.clone(),
             title: Some((acquired.title.clone(), facts.title.clone())),
+            acquired_at: None,
         }
     }
 
@@ -519,7 +537,7 @@ impl Thing {
 /// A device that came or went.
 fn gone(device: &DeviceId, class: DeviceClass, decided: &Option<Box<DeviceDecided>>) -> Thing {
     let profile = decided.as_ref().and_then(|decided| decided.facts.profile.clone());
-    Thing { device: device.clone(), class, profile, title: None }
+    Thing { device: device.clone(), class, profile, title: None, acquired_at: None }
 }
 
 /// Everything that ever counted, read from the events alone.
@@ -608,6 +626,7 @@ fn naive_count(world: &World, cap: &Cap, about: &Thing, tag: Option<&Tag>, at: T
                 class: license.facts.class,
                 profile: license.facts.member.profile.clone(),
                 title: Some((license.title.clone(), license.facts.title.clone())),
+                acquired_at: None,
             };
             license.active(at) && about.together(&thing, cap, tag) && !idle(&license.device)
         })
@@ -627,6 +646,7 @@ fn naive_count(world: &World, cap: &Cap, about: &Thing, tag: Option<&Tag>, at: T
                     class: device.class,
                     profile: about.profile.clone(),
                     title: None,
+                    acquired_at: None,
                 };
                 device.registered(at) && about.together(&thing, cap, tag) && !idle(id)
             });
@@ -641,7 +661,7 @@ fn naive_count(world: &World, cap: &Cap, about: &Thing, tag: Option<&Tag>, at: T
         .filter(|(_, kind, thing)| kinds.contains(*kind) && about.together(thing, cap, tag))
         .collect();
     let times: Vec<Timestamp> = counted.iter().map(|(then, ..)| *then).collect();
-    let (from, inclusive) = window_start(world, cap, &times, at);
+    let (from, inclusive) = window_start(world, (cap, about), &times, at);
     let inside = counted.iter().filter(|(then, ..)| *then > from || (inclusive && *then == from));
     match cap.counts {
         Counts::DistinctTitles => {
@@ -653,12 +673,19 @@ fn naive_count(world: &World, cap: &Cap, about: &Thing, tag: Option<&Tag>, at: T
 }
 
 /// From when on a window counts, and whether that instant is inside.
-fn window_start(world: &World, cap: &Cap, times: &[Timestamp], at: Timestamp) -> (Timestamp, bool) {
-    let since = world.facts.member_since;
+fn window_start(
+    world: &World,
+    (cap, about): (&Cap, &Thing),
+    times: &[Timestamp],
+    at: Timestamp,
+) -> (Timestamp, bool) {
     match &cap.window {
         Window::Rolling(length) => (at - *length, false),
         Window::Calendar(unit, zone) => (calendar_period(*unit, zone, at).0, true),
-        Window::Anniversary(unit, zone) => match since {
+        Window::Anniversary(since, unit, zone) => match match since {
+            Since::Member => world.facts.member_since,
+            Since::License => about.acquired_at,
+        } {
             Some(since) => (anniversary_period(*unit, zone, since, at).0, true),
             None => (at - unit.longest(), false),
         },
@@ -686,6 +713,7 @@ fn added(world: &World, event: &Event) -> Option<Thing> {
                 class: renewed.facts.class,
                 profile: renewed.facts.member.profile.clone(),
                 title: Some((license.title.clone(), renewed.facts.title.clone())),
+                acquired_at: Some(license.acquired_at),
             })
         }
         EventBody::DeviceRegistered { device, decided, .. }
@@ -757,6 +785,7 @@ proptest! {
                 class: known.class,
                 profile: world.facts.profile.clone(),
                 title: Some((super::world::title(&title.to_string()), facts_of(title))),
+                acquired_at: None,
             };
             let replaced = world.member.license_on(&device(on), &thing.title.as_ref().unwrap().0);
             if replaced.is_some() {
