@@ -106,6 +106,8 @@ fn what_is_outside() {
             "title.tags in title.tags",
             "16 in title.tags",
             "member.streams > 2",
+            "member_since > member.membership_since",
+            "member.level == 'L1'",
             "['new'] == 'new'",
             "member.since > timestamp('yesterday')",
             "member.since > timestamp(1)",
@@ -141,6 +143,32 @@ fn a_guard_is_no_longer_than_can_be_read() {
         .assert_eq(&load(&joined(33)).unwrap_err());
     expect!["policy.toml, line 7, field `gates[0].guard`: has 1798 bytes; write at most 1000"]
         .assert_eq(&load(&joined(100)).unwrap_err());
+}
+
+/// In the stack that a thread of the service has.
+#[test]
+fn however_a_guard_is_nested_it_is_told() {
+    for (before, inner, after) in [
+        ("(", "1", ")"),
+        ("!(", "1", ")"),
+        ("(", "", ""),
+        ("[", "1", "]"),
+        ("{1:", "1", "}"),
+        ("-", "1", ""),
+        ("a?b:", "1", ""),
+        ("a==", "1", ""),
+        ("a&&", "1", ""),
+        ("a.", "b", ""),
+        ("", "a", "[0]"),
+        ("", "a", ".b()"),
+        ("a(", "1", ")"),
+        ("a.all(b,", "1", ")"),
+        ("'a' in ['b' in ", "[]", "]"),
+    ] {
+        let deep = (super::BYTES_MAX - inner.len()) / (before.len() + after.len());
+        let text = format!("{}{inner}{}", before.repeat(deep), after.repeat(deep));
+        assert!(load(&text).is_err(), "{text}");
+    }
 }
 
 #[test]
