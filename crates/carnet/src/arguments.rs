@@ -198,6 +198,12 @@ pub(crate) struct Explain {
     /// When the membership began
     #[arg(long, value_name = "INSTANT")]
     pub(crate) member_since: Option<Timestamp>,
+    /// How many streams run beside the request
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) concurrent_streams: Option<u32>,
+    /// When the device last was with another member
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) elsewhere_at: Option<Timestamp>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -45,6 +45,8 @@ fn question(typed: Explain, loaded: &Loaded) -> Question {
             account: typed.account,
             maturity_limit: typed.maturity_limit,
             member_since: typed.member_since,
+            concurrent_streams: typed.concurrent_streams,
+            elsewhere_at: typed.elsewhere_at,
         },
         class: typed.class,
         at: loaded.policy.effective_from,
