@@ -267,7 +267,7 @@ fn acquired(member: &mut Member, at: Timestamp, acquired: &Acquired) -> Effect {
     for (_, license) in member.past.iter_mut() {
         if license.device == *device && license.title == *title {
             let why = ClosedWhy::Replaced;
-            license.closed.get_or_insert(Closed { at, why, waits: false });
+            license.closed.get_or_insert(Closed { at, why, waits: false }).waits = false;
         }
     }
     set_aside_what_is_over(member, at);
