@@ -63,6 +63,8 @@ pub(crate) struct Cap {
     pub(crate) of_tag: Option<&'static str>,
     pub(crate) of_class: Option<&'static str>,
     pub(crate) when_plan: Option<&'static str>,
+    /// It is for whoever is not known to be premium, and for the strict partner.
+    pub(crate) guarded: bool,
     pub(crate) window: Window,
     pub(crate) limit: Limit,
     pub(crate) idle_ms: Option<i64>,
@@ -122,6 +124,7 @@ impl Cap {
             of_tag: None,
             of_class: None,
             when_plan: None,
+            guarded: false,
             window,
             limit,
             idle_ms: None,
@@ -158,6 +161,7 @@ impl Cap {
             of_tag: random.permille(150).then_some(NEW).filter(|_| !titleless),
             of_class: random.permille(150).then_some("phone"),
             when_plan: random.permille(150).then_some(STANDARD),
+            guarded: !titleless && random.permille(150),
             limit: match window {
                 Window::Interval(_) => Limit::of(1),
                 _ => Limit {
@@ -176,7 +180,7 @@ impl Cap {
         let by = self.limit.by.map(|(by, _, _)| by);
         let mut facts: Vec<&'static str> =
             by.into_iter().filter(|by| matches!(*by, "plan" | "territory")).collect();
-        facts.extend(self.when_plan.map(|_| "plan"));
+        facts.extend((self.when_plan.is_some() || self.guarded).then_some("plan"));
         facts.extend(self.per.contains(&"profile").then_some("profile"));
         facts.extend(matches!(self.window, Window::Anniversary(_, true)).then_some("member_since"));
         facts
@@ -206,6 +210,11 @@ impl Cap {
         }
         if let Some(plan) = self.when_plan {
             line("when", format!("{{ plans = {} }}", quoted(&[plan])));
+        }
+        if self.guarded {
+            let guard =
+                format!("member.plan != '{PREMIUM}' || title.partner == '{STRICT_PARTNER}'");
+            line("guard", format!("\"{guard}\""));
         }
         if let Some(window) = self.window.written() {
             line("window", format!("{{ {window} }}"));
@@ -431,12 +440,15 @@ fn caps(random: &mut Random) -> Vec<Cap> {
         },
         title_week(limit(1, 3)),
         Cap { level: Level::Title(TITLE_WITH_OWN_CAP), ..title_week(limit(1, 3)) },
-        Cap::new(
-            "member-rolling",
-            &["acquisitions", "renewals"],
-            Window::Rolling(days),
-            Limit::of(limit(4, 12)),
-        ),
+        Cap {
+            guarded: true,
+            ..Cap::new(
+                "member-rolling",
+                &["acquisitions", "renewals"],
+                Window::Rolling(days),
+                Limit::of(limit(4, 12)),
+            )
+        },
         strict(Cap {
             per: vec!["partner"],
             ..Cap::new("partner-active", active, Window::Now, Limit::of(limit(1, 3)))

@@ -249,6 +249,10 @@ impl EventStore for EmbeddedStore {
         }
         .boxed()
     }
+
+    fn events(&self) -> Option<u64> {
+        Some(self.shared.end().position)
+    }
 }
 
 fn start(

@@ -129,6 +129,11 @@ pub trait EventStore: Send + Sync + fmt::Debug {
         stream: &'a StreamId,
         snapshot: Snapshot,
     ) -> BoxFuture<'a, Result<(), AppendError>>;
+
+    /// How many events there are in all streams, where that is known without counting them.
+    fn events(&self) -> Option<u64> {
+        None
+    }
 }
 
 #[derive(Debug, Clone, thiserror::Error)]

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use domain::member::CountedKind;
-use domain::policy::{Cap, Counts, HORIZON, Kinds, Limit, LimitBy, Of, ScopeKey, Since, Window};
+use domain::policy::{
+    Cap, Counts, HORIZON, Kinds, Limit, LimitBy, Of, ScopeKey, Since, When, Window,
+};
 use domain::time::{CalendarUnit, Zone};
-use domain::{DeviceClass, Duration, Plan, RuleId, Tag, Territory};
+use domain::{DeviceClass, Duration, Fact, Plan, RuleId, Tag, Territory};
 
 use super::absent::needs;
 use super::read::{Fields, Node, nearest};
@@ -49,7 +51,14 @@ pub(super) fn cap(
     if let (Some(counts), Some(of), Some(node)) = (counts, &of, &of_node) {
         check_of(counts, of, node);
     }
-    let when = when(fields.take("when"));
+    let when = when(&mut fields);
+    if let (Some(counts), Some(guard), Some(node)) =
+        (counts, when.as_ref().and_then(|when| when.guard.as_ref()), fields.take("guard"))
+        && counts.is_of_devices()
+        && guard.is_of_titles()
+    {
+        node.note("a device that comes or goes is of no title; ask nothing of `title` here");
+    }
     let (window, once) = window(&mut fields, counts).unzip();
     let limit = match (once.flatten(), fields.take("limit")) {
         (None, node) => needed_limit(&fields, node),
@@ -80,11 +89,21 @@ pub(super) fn cap(
     if let Some(cap) = &cap {
         check_limit(cap, &fields);
     }
-    let uses =
-        cap.as_ref().map(|cap| cap.facts().into_iter().map(|fact| (fact, Use::Applies)).collect());
+    let uses = cap.as_ref().map(uses);
     let needs = needs(&mut fields, id.as_ref(), uses, seen);
     fields.finish();
     Some(Cap { needs, ..cap? })
+}
+
+/// The facts that it goes by, each as often as it does.
+fn uses(cap: &Cap) -> Vec<(Fact, Use)> {
+    let selects = cap.when.facts();
+    let selects = selects.into_iter().map(|fact| (fact, Use::Applies));
+    let counts = Cap { when: When::default(), ..cap.clone() }.facts().into_iter().map(|fact| {
+        let limits = !matches!(fact, Fact::Profile | Fact::MemberSince);
+        (fact, if limits { Use::Applies } else { Use::Counts })
+    });
+    selects.chain(counts).collect()
 }
 
 /// A limit that nobody ever reaches, or that everybody always has.

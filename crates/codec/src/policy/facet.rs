@@ -12,6 +12,7 @@ use domain::policy::{
 };
 use domain::time::CalendarUnit;
 
+use super::guard;
 use super::places::{Kind, Scope};
 
 /// A term, or a gate, cap or tightening, as one level of a policy says it.
@@ -68,6 +69,7 @@ impl Facet {
 }
 
 const PER: &str = "per";
+pub(super) const GUARD: &str = "guard";
 
 /// In which way something changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -378,7 +380,7 @@ pub(super) fn cap_facets(cap: &Cap) -> Vec<Facet> {
 
 fn selection(of: &Of, when: &When, needs: &[Fact]) -> Vec<Facet> {
     let Of { tags, classes } = of;
-    let When { plans, territories, security_levels, accounts } = when;
+    let When { plans, territories, security_levels, accounts, guard } = when;
     let about = |name, names: BTreeSet<String>| Facet {
         name,
         words: join(&names),
@@ -392,6 +394,15 @@ fn selection(of: &Of, when: &When, needs: &[Fact]) -> Vec<Facet> {
         about("when.territories", names(territories)),
         about("when.security_levels", names(security_levels)),
         about("when.accounts", names(accounts)),
+        // What has to hold beside the rest: the more, the fewer requests it is for.
+        Facet {
+            name: GUARD,
+            words: guard.as_ref().map(guard::words),
+            order: Order::Lets(
+                GUARD,
+                guard.iter().flat_map(guard::conjuncts).map(guard::words).collect(),
+            ),
+        },
         Facet { name: "not asked without", words: join(&needs), order: Order::Lets("", needs) },
     ]
 }

@@ -15,6 +15,7 @@ use domain::{
 
 use super::absent::{AbsentFact, needs};
 use super::cap::{cap, limit};
+use super::guard::guard;
 use super::read::{Fields, File, Node, told};
 use super::texts::{self, Texts};
 use super::{MAIN_FILE, PolicyError, PolicyErrors};
@@ -114,8 +115,10 @@ pub(super) struct Seen {
 pub(super) enum Use {
     /// It goes by the fact to say yes or no.
     Decides,
-    /// It goes by the fact in whether, or how, it applies.
+    /// It goes by the fact in whether it applies, or how strictly.
     Applies,
+    /// It goes by the fact in what it counts.
+    Counts,
 }
 
 /// The facts by which a rule applies.
@@ -371,7 +374,7 @@ fn tighten(
 ) -> Option<Tighten> {
     let id = rule_id(&mut fields, "tightening", level, seen);
     let of = of(fields.take("of"));
-    let when = when(fields.take("when"));
+    let when = when(&mut fields);
     if let Some(node) = fields.take("renew_from") {
         node.note(
             "neither `now` nor `end` is the tighter one; set it in the terms of a partner, series \
@@ -430,7 +433,7 @@ fn gate(
     let id = rule_id(&mut fields, "gate", level, seen);
     let of_node = fields.take("of");
     let of = of(of_node.clone());
-    let when = when(fields.take("when"));
+    let when = when(&mut fields);
     let mut stated = 0;
     let mut condition = |node: Option<Node<'_>>, read: fn(&Node<'_>) -> Option<Condition>| {
         let node = node?;
@@ -522,8 +525,16 @@ pub(super) fn of(node: Option<Node<'_>>) -> Option<Of> {
     Some(Of { tags: tags.unwrap_or(Some(vec![]))?, classes: listed.unwrap_or(Some(vec![]))? })
 }
 
-pub(super) fn when(node: Option<Node<'_>>) -> Option<When> {
-    let Some(node) = node else { return Some(When::default()) };
+/// Which requests a rule is for, by `when` and `guard`.
+pub(super) fn when(fields: &mut Fields<'_>) -> Option<When> {
+    let listed = fields.take("when");
+    let guarded = fields.take("guard");
+    let listed = listed.map_or(Some(When::default()), |node| listed_when(&node));
+    let guard = guarded.map(|node| guard(&node));
+    Some(When { guard: guard.map_or(Some(None), |guard| guard.map(Some))?, ..listed? })
+}
+
+fn listed_when(node: &Node<'_>) -> Option<When> {
     const WHAT: &str = "`plans`, `territories`, `security_levels` or `accounts`";
     let mut fields = node.fields(&format!("a table with {WHAT}"))?;
     if fields.is_empty() {
@@ -539,6 +550,7 @@ pub(super) fn when(node: Option<Node<'_>>) -> Option<When> {
         territories: listed_territories.unwrap_or(Some(vec![]))?,
         security_levels: listed_levels.unwrap_or(Some(vec![]))?,
         accounts: listed_accounts.unwrap_or(Some(vec![]))?,
+        guard: None,
     })
 }
 

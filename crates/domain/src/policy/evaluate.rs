@@ -12,7 +12,7 @@ use crate::facts::{DeviceClass, Fact, MemberFacts, TitleFacts};
 use crate::ids::{DeviceId, LicenseId, RuleId, Tag, TitleId};
 use crate::member::{CapState, Code, CountedKind, Finding, License, Member};
 use crate::policy::effective::{Effective, Level};
-use crate::policy::{Cap, Condition, Counts, Gate, Keep, Of, ScopeKey, When, Window};
+use crate::policy::{Asked, Cap, Condition, Counts, Gate, Guard, Keep, Of, ScopeKey, When, Window};
 use crate::time::Timestamp;
 
 /// One command as the policy sees it.
@@ -182,6 +182,7 @@ pub fn surplus_devices(ask: &Ask<'_>, keep: Keep) -> BTreeMap<DeviceId, bool> {
     let caps = ask.rules.caps().filter(|(_, cap)| {
         matches!(cap.counts, Counts::DevicesHolding | Counts::DevicesRegistered)
             && cap.of.tags.is_empty()
+            && !cap.when.guard.as_ref().is_some_and(Guard::is_of_titles)
             && cap.per.iter().all(|key| *key == ScopeKey::DeviceClass)
     });
     for (level, cap) in caps {
@@ -266,7 +267,8 @@ fn counts<'a, 'b>(
 
 impl Ask<'_> {
     fn selected(&self, of: &Of, when: &When, needs: &[Fact]) -> bool {
-        selects(of, when, self.facts, self.class, self.tags())
+        let asked = Asked { member: self.facts, class: self.class, title: self.title };
+        selects(of, when, &asked)
             && needs
                 .iter()
                 .all(|fact| fact.is_known(self.facts, self.title.map(|(_, title)| title)))
@@ -274,18 +276,15 @@ impl Ask<'_> {
 }
 
 /// An absent fact matches: a rule is never escaped by leaving a fact out.
-pub fn selects(
-    of: &Of,
-    when: &When,
-    facts: &MemberFacts,
-    class: DeviceClass,
-    tags: &[Tag],
-) -> bool {
+pub fn selects(of: &Of, when: &When, asked: &Asked<'_>) -> bool {
+    let Asked { member, class, title } = *asked;
+    let tags = title.map(|(_, title)| &*title.tags).unwrap_or_default();
     of_matches(of, class, tags)
-        && listed(&when.plans, facts.plan.as_ref())
-        && listed(&when.territories, facts.territory.as_ref())
-        && listed(&when.security_levels, facts.security_level.as_ref())
-        && listed(&when.accounts, facts.account.as_ref())
+        && listed(&when.plans, member.plan.as_ref())
+        && listed(&when.territories, member.territory.as_ref())
+        && listed(&when.security_levels, member.security_level.as_ref())
+        && listed(&when.accounts, member.account.as_ref())
+        && when.guard.as_ref().is_none_or(|guard| guard.holds(asked) != Some(false))
 }
 
 fn listed<T: PartialEq>(list: &[T], fact: Option<&T>) -> bool {

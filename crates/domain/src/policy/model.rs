@@ -10,6 +10,7 @@ use crate::ids::{
     TitleId,
 };
 use crate::member::CountedKind;
+use crate::policy::guard::{Guard, GuardFact};
 use crate::time::{CalendarUnit, Duration, Timestamp, Zone};
 
 /// How far back a member's state remembers what counted. A policy with a longer window is
@@ -295,6 +296,8 @@ pub struct When {
     pub territories: Vec<Territory>,
     pub security_levels: Vec<SecurityLevel>,
     pub accounts: Vec<Account>,
+    /// Where that hangs on a fact that is absent, it holds.
+    pub guard: Option<Guard>,
 }
 
 impl When {
@@ -306,7 +309,9 @@ impl When {
             (self.security_levels.is_empty(), Fact::SecurityLevel),
             (self.accounts.is_empty(), Fact::Account),
         ];
-        used.into_iter().filter_map(|(empty, fact)| (!empty).then_some(fact)).collect()
+        let listed = used.into_iter().filter_map(|(empty, fact)| (!empty).then_some(fact));
+        let guarded = self.guard.iter().flat_map(Guard::operands);
+        listed.chain(guarded.filter_map(GuardFact::may_be_absent)).collect()
     }
 }
 

@@ -69,7 +69,7 @@ fn sentence(text: &str) -> String {
 }
 
 /// Of the calendar that the cap goes by.
-fn zone<'a>(policy: &'a Policy, subject: Subject<'_>, rule: &RuleId) -> Option<&'a Zone> {
+fn zone<'a>(policy: &'a Policy, subject: Subject<'a>, rule: &RuleId) -> Option<&'a Zone> {
     let rules = match subject.title {
         Some((title, facts)) => Effective::new(policy, title, facts),
         None => Effective::without_title(policy),

@@ -304,7 +304,7 @@ impl World {
         let passed = Arc::clone(&self.clock);
         let signing_keys = SigningKeys::load_or_create(&directory.join("keys")).unwrap();
         AppState {
-            engine: Engine::new(store, Arc::clone(&policies), options),
+            engine: Engine::open(store, Arc::clone(&policies), options).await.unwrap(),
             policies,
             viewing: Viewing::new(open(&directory.join("viewing"))),
             catalogue: Arc::new(catalogue()).into(),

@@ -6,7 +6,7 @@ use domain::{MemberFacts, TitleFacts};
 
 use super::calendar::{anniversary_start, longest, start};
 use super::{Copy, Ledger};
-use crate::rules::{Cap, Level, Rules, Window};
+use crate::rules::{Cap, Level, PREMIUM, Rules, STRICT_PARTNER, Window};
 
 /// What is asked about, or was counted, with everything that a cap may go by.
 #[derive(Debug, Clone)]
@@ -152,7 +152,11 @@ impl Ledger {
         };
         let of_plan =
             cap.when_plan.is_none_or(|when| plan.as_ref().is_none_or(|plan| plan.as_str() == when));
+        // Whose plan is not known could be on any other.
+        let premium = plan.as_ref().is_some_and(|plan| plan.as_str() == PREMIUM);
+        let guarded = cap.guarded && premium && ask.thing.partner() != Some(STRICT_PARTNER);
         !replaced
+            && !guarded
             && ask.thing.selected(cap)
             && of_plan
             && cap.counts.iter().any(moves)

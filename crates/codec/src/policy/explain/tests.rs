@@ -72,6 +72,16 @@ finish_within = "24h"
 id = "plans"
 plans = ["premium"]
 
+[[partners.a.tighten]]
+id = "not-guarded"
+guard = 'member.plan == "ads" && device.class != "tv"'
+check_in_within = "20d"
+
+[[partners.a.tighten]]
+id = "guarded"
+guard = '"new" in title.tags && device.class == "tv" || title.partner == "b"'
+check_in_within = "10d"
+
 [titles.t.terms]
 start_within = "2d"
 
@@ -129,10 +139,13 @@ fn each_part_names_where_it_comes_from_and_what_it_replaced() {
     explained(
         &question(),
         expect![[r#"
-            start_within 2d title `t`:68, not 30d all titles:6
+            start_within 2d title `t`:78, not 30d all titles:6
             finish_within 12h all titles by ads:9, not 1d partner `a`:61, not 2d all titles:7
+            check_in_within 20d partner `a` by not-guarded:67
             end_within 7d all titles by ads:9
             ads all titles:9: Tightens
+            not-guarded partner `a`:67: Tightens
+            guarded partner `a`:72: NotAsked("its guard does not hold")
             title-is-downloadable all titles:19: Passes
             dach all titles:23: NotAsked("without `territory`")
             streams all titles:28: NotAsked("without `concurrent_streams`")
@@ -141,7 +154,7 @@ fn each_part_names_where_it_comes_from_and_what_it_replaced() {
             registered all titles:42: Limit(10, ["registering a device"])
             per-series all titles:47: NotAsked("the title is in no series, or has no tags")
             new-on-tv all titles:54: NotAsked("for another device class")
-            devices title `t`:70, not all titles:37: Limit(1, ["acquiring", "renewing"])"#]],
+            devices title `t`:80, not all titles:37: Limit(1, ["acquiring", "renewing"])"#]],
     );
     let mut elsewhere = question();
     elsewhere.title = TitleId::new("other").unwrap();

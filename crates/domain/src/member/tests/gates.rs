@@ -190,3 +190,82 @@ fn gates_are_not_asked_where_a_device_comes() {
     world.policy.default.gates = vec![gate(Condition::Closed)];
     world.accept(DAY_0, register("tv", DeviceClass::Tv, "tv"));
 }
+
+fn guard(fact: GuardFact, how: Comparison, value: Value) -> When {
+    let guard = Guard::Compare { left: Operand::Fact(fact), how, right: Operand::Constant(value) };
+    When { guard: Some(guard), ..When::default() }
+}
+
+fn of_plan(plan: &str) -> When {
+    guard(GuardFact::Plan, Comparison::NotEqual, Value::Text(plan.to_owned()))
+}
+
+// "A listed fact that is absent matches, so that a rule is never escaped by leaving a fact out"
+#[test]
+fn a_guard_says_when_a_gate_a_cap_or_a_tightening_holds() {
+    let plan = |plan: &str| MemberFacts { plan: Plan::new(plan).ok(), ..MemberFacts::default() };
+    let none = MemberFacts::default();
+    let closed = |needs| Gate { when: of_plan("premium"), needs, ..gate(Condition::Closed) };
+    let shut = vec![Code::TitleNotDownloadable];
+    assert_eq!(asked(&closed(vec![]), &plan("premium"), None), []);
+    assert_eq!(asked(&closed(vec![]), &plan("ads"), None), shut);
+    assert_eq!(asked(&closed(vec![]), &none, None), shut);
+    assert_eq!(asked(&closed(vec![Fact::Plan]), &none, None), []);
+
+    let one = |needs| Cap { when: of_plan("premium"), needs, ..active_cap(1) };
+    assert_eq!(one(vec![]).facts().into_iter().collect::<Vec<_>>(), [Fact::Plan]);
+    assert_eq!(granted(one(vec![]), plan("premium")), 5);
+    assert_eq!(granted(one(vec![]), plan("ads")), 1);
+    assert_eq!(granted(one(vec![]), none.clone()), 1);
+    assert_eq!(granted(one(vec![Fact::Plan]), none), 5);
+
+    for (asked, renewals_max) in [("ads", Some(0)), ("premium", None)] {
+        let mut world = World::new(policy(rental(), vec![]));
+        world.facts = plan(asked);
+        let terms = TermsPatch { renewals_max: Some(0), ..TermsPatch::default() };
+        let (of, when) = (Of::default(), of_plan("premium"));
+        world.policy.default.tighten =
+            vec![Tighten { id: rule("t"), of, when, terms, needs: vec![] }];
+        let id = world.acquired(DAY_0, "a", "film");
+        assert_eq!(world.license(&id).term().term.renewals_max, renewals_max);
+    }
+}
+
+// "guards select the request only": what was acquired without the guard holding is counted too.
+#[test]
+fn a_guard_selects_the_request_and_not_what_is_counted() {
+    let rated = guard(GuardFact::MaturityRating, Comparison::GreaterOrEqual, Value::Number(16));
+    let mut world = World::new(policy(rental(), vec![Cap { when: rated, ..active_cap(1) }]));
+    let rated = |rating| TitleFacts { maturity_rating: Some(rating), ..title_facts("s") };
+    for (n, rating) in ["1", "2"].into_iter().zip([6, 12]) {
+        let command = world.acquire_of("a", n, rated(rating));
+        world.accept(DAY_0, command);
+    }
+    let command = world.acquire_of("a", "3", rated(16));
+    let refused = world.refuse(DAY_0, command);
+    assert_eq!(refused.findings[0].cap.as_ref().map(|cap| (cap.used, cap.limit)), Some((2, 1)));
+}
+
+/// Which title it would be asked about is not known where a membership changes.
+#[test]
+fn a_cap_guarded_by_titles_takes_no_device_away() {
+    for (when, leaving) in [
+        (guard(GuardFact::Partner, Comparison::Equal, Value::Text("s".to_owned())), 0),
+        (of_plan("premium"), 1),
+    ] {
+        let holders = Cap { when, ..cap("c", Counts::DevicesHolding, &[], Window::Now, 1) };
+        let mut world = World::new(policy(rental(), vec![]));
+        let notice = crate::time::Duration::days(1);
+        world.policy.downgrade = Some(Downgrade { keep: Keep::LastSeen, notice });
+        world.acquired(DAY_0, "a", "1");
+        world.acquired(DAY_0, "b", "2");
+        world.policy.default.caps = vec![holders];
+        let decision = world.ask(&world.request(day(1), vec![Command::ChangeMember]));
+        let [Event { body: EventBody::MemberChanged { leaving: found, .. }, .. }] =
+            &decision.events[..]
+        else {
+            panic!("{:?}", decision.events)
+        };
+        assert_eq!(found.len(), leaving);
+    }
+}

@@ -173,6 +173,53 @@ fn limit() -> impl Strategy<Value = Limit> {
     ]
 }
 
+/// Any guard, of the facts that histories have and of one that they never do.
+fn a_guard() -> impl Strategy<Value = Guard> {
+    let text = |text: &str| Operand::Constant(Value::Text(text.to_owned()));
+    let of_texts = prop::sample::select(vec![
+        (GuardFact::Plan, "basic"),
+        (GuardFact::Territory, "DE"),
+        (GuardFact::Profile, "ana"),
+        (GuardFact::DeviceClass, "phone"),
+        (GuardFact::Partner, "s"),
+        (GuardFact::Series, ""),
+        (GuardFact::Title, "1"),
+        (GuardFact::Account, "owner"),
+    ]);
+    let how = prop::sample::select(Comparison::ALL.to_vec());
+    let part = prop_oneof![
+        4 => (of_texts, any::<bool>()).prop_map(move |((fact, value), equal)| Guard::Compare {
+            left: Operand::Fact(fact),
+            how: if equal { Comparison::Equal } else { Comparison::NotEqual },
+            right: text(value),
+        }),
+        1 => (how, 0i64..400).prop_map(|(how, days)| Guard::Compare {
+            left: Operand::Fact(GuardFact::MemberSince),
+            how,
+            right: Operand::Constant(Value::Time(DAY_0 - Duration::days(days))),
+        }),
+        1 => Just(Guard::InTags(text("x"))),
+        1 => Just(Guard::In(Operand::Fact(GuardFact::Plan), vec![text("basic"), text("x")])),
+    ];
+    part.prop_recursive(2, 6, 3, |part| {
+        let parts = prop::collection::vec(part.clone(), 1..3);
+        prop_oneof![
+            parts.clone().prop_map(Guard::All),
+            parts.prop_map(Guard::Any),
+            part.prop_map(|part| Guard::Not(Box::new(part))),
+        ]
+    })
+}
+
+/// Who a rule is for.
+fn a_when() -> impl Strategy<Value = When> {
+    let guard = prop::option::weighted(0.3, a_guard());
+    (prop::bool::weighted(0.2), guard).prop_map(|(of_plan, guard)| {
+        let plans = if of_plan { vec!["basic".parse().unwrap()] } else { vec![] };
+        When { plans, guard, ..When::default() }
+    })
+}
+
 /// Any cap that can be written.
 fn a_cap() -> impl Strategy<Value = Cap> {
     use ScopeKey::{Device, DeviceClass, Partner, Profile, Series, Tag, Title};
@@ -206,18 +253,25 @@ fn a_cap() -> impl Strategy<Value = Cap> {
     let scopes = prop::sample::select(vec![Device, DeviceClass]);
     let of_devices = (counted, prop::collection::btree_set(scopes, 0..2), Just(None));
     let what = prop_oneof![4 => of_licenses.boxed(), 1 => of_devices.boxed()];
-    let selects = (prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    let selects = (prop::bool::weighted(0.2), a_when());
     let idle_days = prop::option::weighted(0.2, 1i64..20);
     (what, limit(), idle_days, any::<bool>(), selects).prop_map(
-        |(((counts, window), per, tags), limit, idle_days, lenient, (of_class, of_plan))| {
+        |(((counts, window), per, tags), limit, idle_days, lenient, (of_class, when))| {
             let per: Vec<ScopeKey> = per.into_iter().collect();
             let classes = if of_class { vec![crate::facts::DeviceClass::Phone] } else { vec![] };
-            let plans = if of_plan { vec!["basic".parse().unwrap()] } else { vec![] };
-            let by_plan = of_plan || matches!(limit.by, LimitBy::Plan(_));
+            // What a device that comes or goes cannot be asked is not asked of it.
+            let when = match &when.guard {
+                Some(guard) if counts.is_of_devices() && guard.is_of_titles() => {
+                    When { guard: None, ..when }
+                }
+                _ => when,
+            };
+            let by_plan =
+                when.facts().contains(&Fact::Plan) || matches!(limit.by, LimitBy::Plan(_));
             let of_holders = matches!(counts, Counts::DevicesHolding | Counts::DevicesRegistered);
             Cap {
                 of: Of { tags: tags.unwrap_or_default(), classes },
-                when: When { plans, ..When::default() },
+                when,
                 idle_after: idle_days.filter(|_| of_holders).map(Duration::days),
                 limit,
                 needs: if by_plan && lenient { vec![Fact::Plan] } else { vec![] },
@@ -280,16 +334,14 @@ fn a_gate() -> impl Strategy<Value = Gate> {
         1 => limit().prop_map(Condition::ConcurrentStreams),
         1 => (1i64..60).prop_map(|days| Condition::NotElsewhereFor(Duration::days(days))),
     ];
-    (condition, any::<bool>()).prop_map(|(condition, lenient)| {
+    (condition, a_when(), any::<bool>()).prop_map(|(condition, when, lenient)| {
         let needs = if lenient { condition.facts().into_iter().collect() } else { vec![] };
-        let (of, when) = (Of::default(), When::default());
-        Gate { id: rule("gate"), of, when, condition, needs }
+        Gate { id: rule("gate"), of: Of::default(), when, condition, needs }
     })
 }
 
 pub(super) fn a_policy() -> impl Strategy<Value = Policy> {
-    let tighten = prop::option::of(terms()).prop_map(|terms| {
-        let when = When { plans: vec![Plan::new("basic").unwrap()], ..When::default() };
+    let tighten = (prop::option::of(terms()), a_when()).prop_map(|(terms, when)| {
         terms.map(|terms| Tighten {
             id: rule("tighten"),
             of: Of::default(),
@@ -695,7 +747,12 @@ proptest! {
                     let plan = after.facts.plan.as_ref();
                     let of_plan = cap.when.plans.is_empty()
                         || plan.is_none_or(|plan| cap.when.plans.contains(plan));
-                    let asked = of_title && in_series && of_devices && known;
+                    let guarded = cap.when.guard.as_ref().is_some_and(|guard| {
+                        let title = thing.title.as_ref().map(|(id, facts)| (id, facts));
+                        let asked = Asked { member: &after.facts, class: thing.class, title };
+                        guard.holds(&asked) == Some(false)
+                    });
+                    let asked = of_title && in_series && of_devices && known && !guarded;
                     if !asked || !of_class || !of_plan {
                         continue; // not asked of it
                     }
@@ -888,5 +945,32 @@ proptest! {
             prop_assert!(open.count() <= 1);
             Ok(())
         })?;
+    }
+
+    /// Whatever an absent fact would turn out to be, what a guard said without it stays said; and
+    /// with every fact known it says something.
+    #[test]
+    fn a_guard_says_nothing_that_an_absent_fact_could_change(
+        guard in a_guard(), known in member_facts(), told in member_facts(), title in 0u8..4,
+    ) {
+        let facts = facts_of(title);
+        let id = super::world::title(&title.to_string());
+        let holds = |member: &MemberFacts| {
+            guard.holds(&Asked { member, class: DeviceClass::Tv, title: Some((&id, &facts)) })
+        };
+        let completed = MemberFacts {
+            profile: known.profile.clone().or(told.profile),
+            plan: known.plan.clone().or(told.plan),
+            territory: known.territory.clone().or(told.territory),
+            member_since: known.member_since.or(told.member_since),
+            account: "owner".parse().ok(),
+            ..known.clone()
+        };
+        if let Some(said) = holds(&known) {
+            prop_assert_eq!(holds(&completed), Some(said));
+        }
+        let all = completed.profile.is_some() && completed.plan.is_some()
+            && completed.territory.is_some() && completed.member_since.is_some();
+        prop_assert!(!all || holds(&completed).is_some());
     }
 }
