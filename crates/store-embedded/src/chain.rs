@@ -1,5 +1,5 @@
 //! What makes a stored event checkable: the salted digest of its body, the link that ties it to
-//! the stream's previous event, and the checksum of its row.
+//! the stream's previous event, and the checksum of all of it.
 //!
 //! Pure functions over bytes. A link covers the digest and not the body, so a body can be erased
 //! and the chain still be followed; the digest is taken over salt and body, and the salt is
@@ -18,21 +18,33 @@ pub(crate) type Key = [u8; 16];
 pub(crate) type Link = [u8; 16];
 pub(crate) type Digest = [u8; 32];
 
-/// A body as stored: its salt in front.
+/// What of an event does not depend on its place: made ready by whoever appends it.
 #[derive(Debug)]
-pub(crate) struct SaltedBody {
+pub(crate) struct NewEvent {
+    /// The name of the stream, salt, body: as they are stored.
     pub(crate) bytes: Vec<u8>,
+    /// How many of these bytes are the stream's name.
+    named: usize,
     pub(crate) digest: Digest,
 }
 
-impl SaltedBody {
-    pub(crate) fn new(body: &[u8]) -> Self {
+impl NewEvent {
+    pub(crate) fn new(stream: &str, body: &[u8]) -> Self {
         let salt: [u8; SALT_BYTES] = rand::rng().random();
-        let mut bytes = Vec::with_capacity(SALT_BYTES + body.len());
+        let mut bytes = Vec::with_capacity(stream.len() + SALT_BYTES + body.len());
+        bytes.extend_from_slice(stream.as_bytes());
         bytes.extend_from_slice(&salt);
         bytes.extend_from_slice(body);
-        let digest = digest(&bytes);
-        Self { bytes, digest }
+        let digest = digest(bytes.get(stream.len()..).unwrap_or_default());
+        Self { bytes, named: stream.len(), digest }
+    }
+
+    pub(crate) fn stream(&self) -> &[u8] {
+        self.bytes.get(..self.named).unwrap_or_default()
+    }
+
+    pub(crate) fn salted_bytes(&self) -> usize {
+        self.bytes.len() - self.named
     }
 }
 
@@ -61,11 +73,11 @@ pub(crate) fn link(previous: &Link, version: u32, digest: &Digest) -> Link {
     half(&sha(&message))
 }
 
-/// What the checksum of a row covers: everything in it, the body by its digest.
+/// What the checksum of an event covers: everything stored of it, the body by its digest.
 #[derive(Debug)]
 pub(crate) struct Checked<'a> {
     pub(crate) position: u64,
-    pub(crate) stream: &'a str,
+    pub(crate) stream: &'a [u8],
     pub(crate) version: u32,
     pub(crate) previous: u64,
     pub(crate) link: &'a Link,
@@ -73,20 +85,20 @@ pub(crate) struct Checked<'a> {
 }
 
 /// The same for a body and for what stays of it: erasing leaves the checksum as it is.
-pub(crate) fn checksum(row: &Checked<'_>) -> u32 {
+pub(crate) fn checksum(event: &Checked<'_>) -> u32 {
     let fields: [&[u8]; 6] = [
-        &row.position.to_be_bytes(),
-        &row.version.to_be_bytes(),
-        &row.previous.to_be_bytes(),
-        row.link,
-        row.digest,
-        row.stream.as_bytes(),
+        &event.position.to_be_bytes(),
+        &event.version.to_be_bytes(),
+        &event.previous.to_be_bytes(),
+        event.link,
+        event.digest,
+        event.stream,
     ];
     // In one piece: many small updates cost more than the bytes.
     let mut bytes = [0; 68 + STREAM_ID_BYTES_MAX];
     let mut filled = 0;
     for field in fields {
-        // A stream id longer than any that was ever stored: the row is damaged in any case.
+        // A stream id longer than any that was ever stored: the event is damaged in any case.
         let Some(place) = bytes.get_mut(filled..filled + field.len()) else { break };
         place.copy_from_slice(field);
         filled += field.len();

@@ -10,31 +10,47 @@ use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::heads::saved;
-use crate::shared::Shared;
+use crate::shared::{Shared, WalState};
 
-/// Below this there is nothing worth moving: 8 MiB.
-const FRAMES_MIN: u32 = 512;
+/// What is moved at a time: 8 MiB. More would keep the disk from the writer's syncs for longer.
+const PASS_FRAMES: u32 = 512;
+/// From here on the WAL is to be started over: 32 MiB. That costs the writer two syncs.
+const RESTART_FRAMES: u32 = 2_048;
 /// What the writer may be asked to finish: 1 MiB, a few milliseconds.
-const FRAMES_LEFT_TO_WRITER: i32 = 64;
+const FRAMES_LEFT_TO_WRITER: u32 = 64;
 /// Each pass leaves what came in while it ran, which is less each time.
-const PASSES_MAX: usize = 4;
+const PASSES_MAX: usize = 8;
 /// Replaying this many events on opening takes about a second.
 const UNSAVED_EVENTS_MIN: u64 = 500_000;
+
+/// Whether there is something for [`round`] to do.
+pub(crate) fn is_due(wal: &WalState) -> bool {
+    let frames = wal.frames.load(Ordering::Relaxed);
+    frames.saturating_sub(wal.moved.load(Ordering::Relaxed)) >= PASS_FRAMES
+}
 
 /// One round of the checkpoint thread.
 pub(crate) fn round(shared: &Shared, connection: &Connection) {
     let wal = &shared.wal;
-    if wal.frames.load(Ordering::Relaxed) < FRAMES_MIN || wal.restart.load(Ordering::Acquire) {
+    if !is_due(wal) || wal.restart.load(Ordering::Acquire) {
         return;
     }
     for _ in 0..PASSES_MAX {
         match connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
-            Ok((frames, moved)) if frames - moved <= FRAMES_LEFT_TO_WRITER => {
-                wal.restart.store(true, Ordering::Release);
-                return;
-            }
-            Ok(_) => {}
+            Ok((_, moved)) => wal.moved.store(moved.cast_unsigned(), Ordering::Relaxed),
             Err(error) => return failed(shared, &error),
+        }
+        // SQLite leaves this sync to the checkpoint that reaches the end, which is the writer's.
+        if let Err(error) = shared.log.sync_data() {
+            return shared.fail("sync `log.db`", &error);
+        }
+        // As of now: what SQLite told was there is what was there when it began.
+        let frames = wal.frames.load(Ordering::Relaxed);
+        if frames < RESTART_FRAMES {
+            return;
+        }
+        if frames.saturating_sub(wal.moved.load(Ordering::Relaxed)) <= FRAMES_LEFT_TO_WRITER {
+            break;
         }
     }
     wal.restart.store(true, Ordering::Release);

@@ -16,9 +16,23 @@ pub(crate) type Outcome = Result<Version, AppendError>;
 
 #[derive(Debug, Default)]
 struct Slot {
-    outcome: OnceLock<Outcome>,
-    batch: OnceLock<Arc<Batch>>,
+    answer: OnceLock<Answer>,
     waker: AtomicWaker,
+}
+
+#[derive(Debug)]
+struct Answer {
+    outcome: Outcome,
+    /// Those answered with it, whom whoever is woken first wakes.
+    batch: Option<Arc<Batch>>,
+}
+
+impl Slot {
+    fn wake_others(&self) {
+        if let Some(batch) = self.answer.get().and_then(|answer| answer.batch.as_ref()) {
+            batch.wake_rest();
+        }
+    }
 }
 
 /// Those answered by one commit and not woken yet.
@@ -44,11 +58,11 @@ pub(crate) struct Ticket(Arc<Slot>);
 
 /// The writer's side. Dropped without an answer it says so: a caller never waits for ever.
 #[derive(Debug)]
-pub(crate) struct Promise(Arc<Slot>);
+pub(crate) struct Promise(Option<Arc<Slot>>);
 
 pub(crate) fn promise() -> (Promise, Ticket) {
     let slot = Arc::new(Slot::default());
-    (Promise(Arc::clone(&slot)), Ticket(slot))
+    (Promise(Some(Arc::clone(&slot))), Ticket(slot))
 }
 
 impl Future for Ticket {
@@ -56,16 +70,14 @@ impl Future for Ticket {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         let slot = &self.0;
-        if slot.outcome.get().is_none() {
+        if slot.answer.get().is_none() {
             slot.waker.register(context.waker());
         }
-        match slot.outcome.get() {
+        match slot.answer.get() {
             None => Poll::Pending,
-            Some(outcome) => {
-                if let Some(batch) = slot.batch.get() {
-                    batch.wake_rest();
-                }
-                Poll::Ready(outcome.clone())
+            Some(answer) => {
+                slot.wake_others();
+                Poll::Ready(answer.outcome.clone())
             }
         }
     }
@@ -74,32 +86,31 @@ impl Future for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.0.waker.take();
-        if let Some(batch) = self.0.batch.get() {
-            batch.wake_rest(); // it may have been the one who was to wake the others
-        }
+        self.0.wake_others(); // it may have been the one who was to wake the others
     }
 }
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        let gone = || Err(AppendError::Unknown("the writer stopped before answering".to_owned()));
-        if self.0.outcome.get().is_none() {
-            let _ = self.0.outcome.set(gone());
-            self.0.waker.wake();
-        }
+        let Some(slot) = self.0.take() else { return };
+        let gone = AppendError::Unknown("the writer stopped before answering".to_owned());
+        let _ = slot.answer.set(Answer { outcome: Err(gone), batch: None });
+        slot.waker.wake();
     }
 }
 
 /// Answers all of them and wakes one. The rest is in the batch given back, which the caller
 /// wakes when it next has the time.
-pub(crate) fn answer_all(answers: Vec<(Promise, Outcome)>) -> Arc<Batch> {
+pub(crate) fn answer_all(answers: impl IntoIterator<Item = (Promise, Outcome)>) -> Arc<Batch> {
     let batch = Arc::new(Batch::default());
     // Held until everyone has an answer: nobody is woken to find none.
     let mut sleeping = batch.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
-    for (promise, outcome) in answers {
-        let _ = promise.0.batch.set(Arc::clone(&batch));
-        let _ = promise.0.outcome.set(outcome);
-        sleeping.push(Arc::clone(&promise.0));
+    let answers = answers.into_iter();
+    sleeping.reserve(answers.size_hint().0);
+    for (mut promise, outcome) in answers {
+        let Some(slot) = promise.0.take() else { continue };
+        let _ = slot.answer.set(Answer { outcome, batch: Some(Arc::clone(&batch)) });
+        sleeping.push(slot);
     }
     let first = sleeping.iter().find_map(|slot| slot.waker.take());
     drop(sleeping);

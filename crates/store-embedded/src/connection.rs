@@ -5,9 +5,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Result};
 
+use crate::block;
 use crate::files::{Dir, LOG, WAL};
 use crate::inspect::{APPLICATION_ID, FORMAT};
-use crate::row;
 
 /// Larger pages mean fewer of them: at 16 KiB a commit of one event still costs one page.
 pub(crate) const PAGE_BYTES: u32 = 16_384;
@@ -85,7 +85,7 @@ pub(crate) fn create(dir: &Dir, store: &[u8; 16]) -> Result<u32> {
          BEGIN;
          {};
          COMMIT;",
-        row::CREATE
+        block::CREATE
     ))?;
     connection.execute("INSERT INTO meta VALUES ('store', ?1)", [store.as_slice()])?;
     let root = root(&connection)?;

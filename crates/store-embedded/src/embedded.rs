@@ -1,6 +1,7 @@
 //! An open store: its threads, and the seam in front of them.
 
 use std::fmt;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,20 +18,21 @@ use store::{
     StreamSlice, StreamsPage, Version, check_bodies,
 };
 
-use crate::chain::{self, SaltedBody};
+use crate::chain::{self, NewEvent};
 use crate::channel::Refused;
 use crate::checkpoint::{self, WatermarkSync};
 use crate::completion::promise;
 use crate::connection;
 use crate::cursor;
 use crate::error::OpenError;
-use crate::files::{Dir, DirLock};
+use crate::files::{Dir, DirLock, LOG};
 use crate::open::{self, Opened, Ready};
+use crate::plan::Append;
 use crate::reader::{self, Read, Reader};
 use crate::shared::{Housekeeper, Shared};
 use crate::snapshots::{self, Keeper, Put};
 use crate::watermark::Watermark;
-use crate::writer::{Append, Writer};
+use crate::writer::Writer;
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -109,8 +111,9 @@ impl EmbeddedStore {
             Watermark::open(&dir, record).map_err(OpenError::io("open the watermark"))?;
         // What is about to be served was not all acknowledged before; from now on it is.
         watermark.raise(end.position).map_err(OpenError::io("write the watermark"))?;
-        let shared =
-            Arc::new(Shared::new(dir, record.log.store, heads, end, options.queue_events_max));
+        let log = File::open(dir.file(LOG)).map_err(OpenError::io("open `log.db`"))?;
+        let queue = options.queue_events_max;
+        let shared = Arc::new(Shared::new(dir, record.log.store, log, heads, end, queue));
         let threads =
             start(&shared, watermark, options, opened.replayed).inspect_err(|_| shared.close())?;
         Ok(Self { shared, opened, threads: Some(threads), _lock: lock })
@@ -170,9 +173,9 @@ impl EmbeddedStore {
             return Err(AppendError::Unavailable(why.to_owned()));
         }
         let key = chain::key(stream.as_str());
-        let bodies = bodies.iter().map(|body| SaltedBody::new(body)).collect();
+        let events = bodies.iter().map(|body| NewEvent::new(stream.as_str(), body)).collect();
         let (promise, ticket) = promise();
-        let append = Append { stream: stream.clone(), key, expected, bodies, promise };
+        let append = Append { key, expected, events, promise };
         let weight = append.weight();
         self.shared
             .appends

@@ -17,10 +17,16 @@ pub enum OpenError {
     )]
     Locked(PathBuf),
     #[error(
-        "`{file}` has format {found}, this release knows {known} and older; \
+        "`{file}` has format {found}, this release knows {known}; \
          start the release that wrote it"
     )]
     Newer { file: &'static str, found: u32, known: u32 },
+    /// No release ever wrote it: only builds from before the first one did.
+    #[error(
+        "`{file}` has format {found}, this release knows {known}; \
+         start the build that wrote it, or begin with an empty directory"
+    )]
+    Older { file: &'static str, found: u32, known: u32 },
     #[error("`{file}` is missing while {found}; {REMEDY}")]
     Missing { file: &'static str, found: String },
     #[error("`{file}` is damaged: {found}; {REMEDY}")]

@@ -21,7 +21,7 @@ use crate::watermark::{LogIdentity, Record};
 /// `PRAGMA application_id` of a log: "CRNT".
 pub(crate) const APPLICATION_ID: u32 = 0x4352_4e54;
 /// `PRAGMA user_version` of a log: the format of its tables.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -156,6 +156,9 @@ impl Image {
         let format = be32(first, 60).unwrap_or(0);
         if format > FORMAT {
             return Err(OpenError::Newer { file: LOG, found: format, known: FORMAT });
+        }
+        if format < FORMAT {
+            return Err(OpenError::Older { file: LOG, found: format, known: FORMAT });
         }
         if expected.is_some_and(|log| {
             log.page_bytes != self.page_bytes || log.schema_checksum != schema_checksum(first)

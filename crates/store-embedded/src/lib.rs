@@ -4,6 +4,7 @@
 //! is in memory. Nothing on disk is trusted: `docs/storage.md` tells what is checked and when. It
 //! knows streams, versions and bytes, and nothing of what they mean.
 
+mod block;
 mod bytes;
 mod chain;
 mod channel;
@@ -17,8 +18,8 @@ mod files;
 mod heads;
 mod inspect;
 mod open;
+mod plan;
 mod reader;
-mod row;
 mod scan;
 mod shared;
 mod snapshots;

@@ -7,8 +7,10 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 
 use rand::RngExt;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
+use crate::block::{Block, SELECT_ONE};
+use crate::chain::Link;
 use crate::connection;
 use crate::error::OpenError;
 use crate::files::{Dir, HEADS, LOG, WAL, WATERMARK};
@@ -187,9 +189,11 @@ fn end(log: &Connection, inspected: Inspected) -> Result<Through, String> {
     Ok(Through { position, link })
 }
 
-fn link_at(log: &Connection, position: u64) -> Option<[u8; 16]> {
-    let sql = "SELECT link FROM events WHERE position = ?1";
-    log.query_row(sql, [position.cast_signed()], |row| row.get(0)).optional().ok().flatten()
+fn link_at(log: &Connection, position: u64) -> Option<Link> {
+    let mut select = log.prepare(SELECT_ONE).ok()?;
+    let mut rows = select.query([position.cast_signed()]).ok()?;
+    let event = Block::parse(rows.next().ok()??).ok()?.event(position).ok()?;
+    Some(event.link)
 }
 
 /// Makes the directory if need be, for nobody else to look into.

@@ -8,15 +8,15 @@
 use std::sync::Arc;
 
 use futures::channel::oneshot::Sender;
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement};
 use store::{
     Cursor, FeedEvent, FeedPage, ReadError, Recorded, StreamId, StreamSlice, StreamsPage, Version,
 };
 
+use crate::block::{Block, Event, SELECT_FROM, SELECT_ONE, read_error};
 use crate::chain::{self, Digest, Link};
 use crate::cursor;
 use crate::heads::Head;
-use crate::row::{Row, SELECT_AFTER, SELECT_ONE, read_error};
 use crate::shared::Shared;
 use crate::snapshots;
 
@@ -100,22 +100,27 @@ impl Reader {
         let limit = limit.min(usize::try_from(last.saturating_sub(after)).unwrap_or(usize::MAX));
         let mut events = Vec::with_capacity(limit.min(1_024));
         let mut bytes = 0;
-        let mut select = self.log.prepare_cached(SELECT_AFTER).map_err(|e| read_error(&e))?;
-        let wanted = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = select.query((after.cast_signed(), wanted)).map_err(|e| read_error(&e))?;
+        let mut select = self.log.prepare_cached(SELECT_FROM).map_err(|e| read_error(&e))?;
+        let mut rows =
+            select.query([(after + 1).cast_signed()]).map_err(|error| read_error(&error))?;
         while bytes < PAGE_BYTES_MAX && events.len() < limit {
             let position = after + events.len() as u64 + 1;
-            let found = rows.next().map_err(|e| read_error(&e))?;
-            let event = match found.map(Row::parse) {
-                None => Err("it is missing"),
-                Some(Ok(row)) if row.position != position => Err("it is missing"),
-                Some(Ok(row)) => feed_event(&row),
-                Some(Err(what)) => Err(what),
-            };
-            let event =
-                event.map_err(|what| ReadError::Corrupt(format!("event {position}: {what}")))?;
-            bytes += event.recorded.body.as_ref().map_or(0, |body| body.len());
-            events.push(event);
+            let wrong = |what| ReadError::Corrupt(format!("event {position}: {what}"));
+            let row = rows.next().map_err(|error| read_error(&error))?;
+            let row = row.ok_or_else(|| wrong("it is missing"))?;
+            let block = Block::parse(row).map_err(wrong)?;
+            // Behind the first block each must begin where the one before it ended.
+            if block.first > position || (block.first < position && !events.is_empty()) {
+                return Err(wrong("it is missing"));
+            }
+            let wanted = limit - events.len();
+            for (event, position) in block.events_from(position).take(wanted).zip(position..) {
+                let event = event
+                    .and_then(|event| feed_event(&event))
+                    .map_err(|what| ReadError::Corrupt(format!("event {position}: {what}")))?;
+                bytes += event.recorded.body.as_ref().map_or(0, |body| body.len());
+                events.push(event);
+            }
         }
         let next = cursor::encode(&self.shared.store, after + events.len() as u64);
         Ok(FeedPage { events, next })
@@ -139,22 +144,22 @@ impl Reader {
         let mut stream = |position: u64| {
             let mut rows = select.query([position.cast_signed()]).map_err(|e| read_error(&e))?;
             let row = rows.next().map_err(|e| read_error(&e))?.ok_or("it is missing");
-            let event = row.and_then(Row::parse).and_then(|row| feed_event(&row));
+            let event = row.and_then(Block::parse).and_then(|block| block.event(position));
             let damaged = |what| ReadError::Corrupt(format!("event {position}: {what}"));
-            event.map(|event| event.stream).map_err(damaged)
+            Ok(event.and_then(|event| feed_event(&event)).map_err(damaged)?.stream)
         };
         let streams = positions.into_iter().map(&mut stream).collect::<Result<_, _>>()?;
         Ok(StreamsPage { streams, next })
     }
 }
 
-fn feed_event(row: &Row<'_>) -> Result<FeedEvent, &'static str> {
-    let stream = StreamId::new(row.stream).map_err(|_| "its stream has an impossible name")?;
-    Ok(FeedEvent { stream, recorded: recorded(row) })
+fn feed_event(event: &Event<'_>) -> Result<FeedEvent, &'static str> {
+    let stream = StreamId::new(event.stream).map_err(|_| "its stream has an impossible name")?;
+    Ok(FeedEvent { stream, recorded: recorded(event) })
 }
 
-fn recorded(row: &Row<'_>) -> Recorded {
-    Recorded { version: Version::from(row.version), body: row.body.map(Arc::from) }
+fn recorded(event: &Event<'_>) -> Recorded {
+    Recorded { version: Version::from(event.version), body: event.body.map(Arc::from) }
 }
 
 /// What the oldest event that is read must be linked to.
@@ -164,7 +169,7 @@ pub(crate) enum Base {
     InTheLog,
 }
 
-/// The events of a stream behind version `after`, following the rows back from its head.
+/// The events of a stream behind version `after`, following them back from its head.
 /// The inner error is the position of an event whose link does not continue the chain.
 fn walk_back(
     log: &Connection,
@@ -180,28 +185,25 @@ fn walk_back(
     let transaction = log.unchecked_transaction().map_err(|error| read_error(&error))?;
     let mut select = transaction.prepare_cached(SELECT_ONE).map_err(|error| read_error(&error))?;
     while Version::from(at.version) > after {
-        let mut rows =
-            select.query([at.position.cast_signed()]).map_err(|error| read_error(&error))?;
-        let row = read_row(&mut rows, stream, &at)?;
-        if newer.is_none() && row.link != head.link {
-            return Ok(Err(row.position));
+        let event = read_event(&mut select, stream, &at, |event| {
+            events.push(recorded(event));
+            (event.position, event.link, event.version, event.digest, event.previous)
+        });
+        let (position, link, version, digest, previous) = event?;
+        if newer.is_none() && link != head.link {
+            return Ok(Err(position));
         }
-        if let Some(broken) = unlinked(newer.as_ref(), &row.link) {
+        if let Some(broken) = unlinked(newer.as_ref(), &link) {
             return Ok(Err(broken));
         }
-        newer = Some((row.position, row.link, row.version, row.digest));
-        events.push(recorded(&row));
+        newer = Some((position, link, version, digest));
         at.version -= 1;
-        at.position = row.previous;
+        at.position = previous;
     }
     let base = match base {
         Base::Known(link) => *link,
         Base::InTheLog if newer.is_none() => return Ok(Ok(events)),
-        Base::InTheLog => {
-            let mut rows =
-                select.query([at.position.cast_signed()]).map_err(|error| read_error(&error))?;
-            read_row(&mut rows, stream, &at)?.link
-        }
+        Base::InTheLog => read_event(&mut select, stream, &at, |event| event.link)?,
     };
     let broken = match newer {
         None => (base != head.link).then_some(head.position),
@@ -216,17 +218,20 @@ fn unlinked(newer: Option<&(u64, Link, u32, Digest)>, link: &Link) -> Option<u64
     (chain::link(link, *version, digest) != *expected).then_some(*position)
 }
 
-fn read_row<'r>(
-    rows: &'r mut rusqlite::Rows<'_>,
+/// Shows `take` the event that must be at `at`.
+fn read_event<T>(
+    select: &mut Statement<'_>,
     stream: &StreamId,
     at: &Head,
-) -> Result<Row<'r>, ReadError> {
+    take: impl FnOnce(&Event<'_>) -> T,
+) -> Result<T, ReadError> {
     let wrong = |what| damaged(at.position, stream, what);
-    let row =
-        rows.next().map_err(|error| read_error(&error))?.ok_or_else(|| wrong("it is missing"))?;
-    let row = Row::parse(row).map_err(wrong)?;
-    if row.stream == stream.as_str() && row.version == at.version {
-        Ok(row)
+    let mut rows = select.query([at.position.cast_signed()]).map_err(|error| read_error(&error))?;
+    let row = rows.next().map_err(|error| read_error(&error))?;
+    let row = row.ok_or_else(|| wrong("it is missing"))?;
+    let event = Block::parse(row).and_then(|block| block.event(at.position)).map_err(wrong)?;
+    if event.stream == stream.as_str() && event.version == at.version {
+        Ok(take(&event))
     } else {
         Err(wrong("another event stands in its place"))
     }
@@ -239,16 +244,15 @@ pub(crate) fn link_at(
     head: &Head,
     version: u32,
 ) -> Result<Link, ReadError> {
+    let mut select = log.prepare_cached(SELECT_ONE).map_err(|error| read_error(&error))?;
     let mut at = *head;
     let mut link = head.link;
     while at.version >= version {
-        let mut select = log.prepare_cached(SELECT_ONE).map_err(|error| read_error(&error))?;
-        let mut rows =
-            select.query([at.position.cast_signed()]).map_err(|error| read_error(&error))?;
-        let row = read_row(&mut rows, stream, &at)?;
-        link = row.link;
+        let (found, previous) =
+            read_event(&mut select, stream, &at, |event| (event.link, event.previous))?;
+        link = found;
         at.version -= 1;
-        at.position = row.previous;
+        at.position = previous;
     }
     Ok(link)
 }

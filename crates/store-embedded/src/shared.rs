@@ -1,5 +1,6 @@
 //! What the threads of one open store have in common.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
@@ -9,14 +10,17 @@ use crate::channel::Channel;
 use crate::files::Dir;
 use crate::heads::Heads;
 use crate::heads::saved::Through;
+use crate::plan::Append;
 use crate::reader::Read;
 use crate::snapshots::Put;
-use crate::writer::Append;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) dir: Dir,
     pub(crate) store: [u8; 16],
+    /// `log.db`, to be synced. Closed after every connection: closing any file of its own gives up
+    /// the locks that the process has on it.
+    pub(crate) log: File,
     pub(crate) heads: Heads,
     /// The last event that readers may see: durable, and in the heads.
     end: Mutex<Through>,
@@ -33,6 +37,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct WalState {
     pub(crate) frames: AtomicU32,
+    /// How many of them are in the database already.
+    pub(crate) moved: AtomicU32,
     /// The checkpoint thread has left little to do: the writer finishes and starts the WAL over.
     pub(crate) restart: AtomicBool,
 }
@@ -48,6 +54,7 @@ impl Shared {
     pub(crate) fn new(
         dir: Dir,
         store: [u8; 16],
+        log: File,
         heads: Heads,
         end: Through,
         queue_weight_max: usize,
@@ -55,6 +62,7 @@ impl Shared {
         Self {
             dir,
             store,
+            log,
             heads,
             end: Mutex::new(end),
             failed: OnceLock::new(),

@@ -1,22 +1,22 @@
 //! The one thread that appends. Whatever waits when the previous sync has returned becomes one
 //! transaction: many members' events, one sync, one wake-up.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::Thread;
 use std::time::Duration;
 
-use hashbrown::HashTable;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode};
-use store::{AppendError, StreamId, Version};
+use store::AppendError;
 
-use crate::chain::{self, Key, SaltedBody};
+use crate::block::Blocks;
 use crate::channel::Taken;
-use crate::completion::{Batch, Outcome, Promise, answer_all};
+use crate::checkpoint;
+use crate::completion::{Batch, Outcome, answer_all};
 use crate::heads::saved::Through;
-use crate::heads::{Head, POSITION_MAX, hash};
-use crate::row::{self, NewRow};
+use crate::plan::{Append, Plan};
 use crate::shared::Shared;
 use crate::watermark::Watermark;
 
@@ -24,24 +24,6 @@ use crate::watermark::Watermark;
 const COMMIT_WEIGHT_MAX: usize = 4_096;
 /// How long those not woken yet may have to wait when no further commit comes.
 const WAKE_REST_AFTER: Duration = Duration::from_millis(1);
-/// From here on the checkpoint thread is told: 8 MiB of pages.
-const CHECKPOINT_FRAMES: u32 = 512;
-
-#[derive(Debug)]
-pub(crate) struct Append {
-    pub(crate) stream: StreamId,
-    pub(crate) key: Key,
-    pub(crate) expected: Version,
-    pub(crate) bodies: Vec<SaltedBody>,
-    pub(crate) promise: Promise,
-}
-
-impl Append {
-    /// An event counts one, and one more for each KiB.
-    pub(crate) fn weight(&self) -> usize {
-        self.bodies.iter().map(|body| 1 + body.bytes.len() / 1_024).sum()
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -49,18 +31,11 @@ pub(crate) struct Writer {
     connection: Connection,
     watermark: Watermark,
     end: Through,
+    /// Room for those of the next transaction.
+    blocks: Blocks,
     /// Those of the last commit, one of whom was woken to wake the others.
     unwoken: Option<Arc<Batch>>,
     checkpointer: Thread,
-}
-
-/// What a batch would do to the log.
-struct Plan<'a> {
-    rows: Vec<NewRow<'a>>,
-    outcomes: Vec<Outcome>,
-    /// Of every stream in the batch, and where they will be.
-    heads: HashTable<(Key, Head)>,
-    end: Through,
 }
 
 enum CommitError {
@@ -83,7 +58,15 @@ impl Writer {
             counting.wal.frames.store(frames.cast_unsigned(), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { shared, connection, watermark, end, unwoken: None, checkpointer })
+        Ok(Self {
+            shared,
+            connection,
+            watermark,
+            end,
+            blocks: Blocks::default(),
+            unwoken: None,
+            checkpointer,
+        })
     }
 
     /// Until the queue is closed and empty; then gives back what closing needs.
@@ -94,8 +77,8 @@ impl Writer {
             match self.shared.appends.take(&mut batch, COMMIT_WEIGHT_MAX, timeout) {
                 Taken::Some => {
                     self.restart_wal();
-                    self.commit(std::mem::take(&mut batch));
-                    if self.shared.wal.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES {
+                    self.commit(&mut batch);
+                    if checkpoint::is_due(&self.shared.wal) {
                         self.checkpointer.unpark();
                     }
                 }
@@ -113,104 +96,53 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, batch: Vec<Append>) {
+    fn commit(&mut self, batch: &mut Vec<Append>) {
         if let Some(why) = self.shared.failure() {
-            let why = why.to_owned();
-            return self.answer(batch, |_| Err(AppendError::Unavailable(why.clone())));
+            let why = AppendError::Unavailable(why.to_owned());
+            return self.answer_same(batch, &why);
         }
-        let plan = self.plan(&batch);
-        if plan.rows.is_empty() {
-            let mut outcomes = plan.outcomes.into_iter();
-            return self.answer(batch, |_| next(&mut outcomes));
+        let blocks = mem::take(&mut self.blocks);
+        let plan = Plan::new(self.end, batch, &self.shared.heads, blocks);
+        if plan.blocks.is_empty() {
+            return self.answer(batch, plan.outcomes);
         }
         match self.write(&plan) {
             Ok(()) => {
-                let moved = plan.heads.iter().filter(|(_, head)| head.position > self.end.position);
-                moved.for_each(|(key, head)| self.shared.heads.set(key, head));
+                self.shared.heads.set(plan.moved());
                 self.end = plan.end;
                 self.shared.set_end(plan.end);
                 self.shared.stats.commits.fetch_add(1, Ordering::Relaxed);
-                let mut outcomes = plan.outcomes.into_iter();
-                self.answer(batch, |_| next(&mut outcomes));
+                self.blocks = plan.blocks.emptied();
+                self.answer(batch, plan.outcomes);
             }
             Err(CommitError::Refused(why)) => {
-                self.answer(batch, |_| Err(AppendError::Unavailable(why.clone())));
+                self.answer_same(batch, &AppendError::Unavailable(why));
             }
             Err(CommitError::Failed(doing, why)) => {
                 self.shared.fail(doing, &why);
-                self.answer(batch, |_| Err(AppendError::Unknown(why.clone())));
+                self.answer_same(batch, &AppendError::Unknown(why));
             }
         }
     }
 
-    fn answer(&mut self, batch: Vec<Append>, mut outcome: impl FnMut(&Append) -> Outcome) {
+    fn answer_same(&mut self, batch: &mut Vec<Append>, error: &AppendError) {
+        let outcomes = vec![Err(error.clone()); batch.len()];
+        self.answer(batch, outcomes);
+    }
+
+    fn answer(&mut self, batch: &mut Vec<Append>, outcomes: Vec<Outcome>) {
         self.wake_rest();
-        let answers = batch
-            .into_iter()
-            .map(|append| {
-                let outcome = outcome(&append);
-                (append.promise, outcome)
-            })
-            .collect();
-        self.unwoken = Some(answer_all(answers));
-    }
-
-    /// Decides who is in time, and gives the events their places.
-    fn plan<'a>(&self, batch: &'a [Append]) -> Plan<'a> {
-        let mut plan = Plan {
-            rows: Vec::with_capacity(batch.len()),
-            outcomes: Vec::with_capacity(batch.len()),
-            heads: HashTable::with_capacity(batch.len()),
-            end: self.end,
-        };
-        for append in batch {
-            let outcome = self.plan_one(append, &mut plan);
-            plan.outcomes.push(outcome);
-        }
-        plan
-    }
-
-    fn plan_one<'a>(&self, append: &'a Append, plan: &mut Plan<'a>) -> Outcome {
-        let key = append.key;
-        let entry = plan.heads.entry(hash(&key), |(known, _)| *known == key, |(key, _)| hash(key));
-        let planned = entry.or_insert_with(|| {
-            (key, self.shared.heads.get(&key).unwrap_or_else(|| Head::origin(&key)))
-        });
-        let head = &mut planned.into_mut().1;
-        if append.expected != Version::from(head.version) {
-            let actual = Version::from(head.version);
-            return Err(AppendError::Conflict { expected: append.expected, actual });
-        }
-        let events = append.bodies.len() as u64;
-        if u64::from(head.version) + events > u64::from(u32::MAX)
-            || plan.end.position + events > POSITION_MAX
-        {
-            return Err(AppendError::Invalid("the stream or the log is full".to_owned()));
-        }
-        for body in &append.bodies {
-            let previous = head.position;
-            plan.end.position += 1;
-            head.version += 1;
-            head.position = plan.end.position;
-            head.link = chain::link(&head.link, head.version, &body.digest);
-            plan.end.link = head.link;
-            plan.rows.push(NewRow {
-                position: head.position,
-                stream: append.stream.as_str(),
-                version: head.version,
-                previous,
-                link: head.link,
-                body,
-            });
-        }
-        Ok(Version::from(head.version))
+        let parts = batch.drain(..).map(|append| (append.promise, append.events));
+        // The events are given back to the allocator after the answers: that takes a while.
+        let (promises, _events): (Vec<_>, Vec<_>) = parts.unzip();
+        self.unwoken = Some(answer_all(promises.into_iter().zip(outcomes)));
     }
 
     /// One transaction, one sync, then the watermark: only after that may an answer leave.
-    fn write(&mut self, plan: &Plan<'_>) -> Result<(), CommitError> {
+    fn write(&mut self, plan: &Plan) -> Result<(), CommitError> {
         let written = self
             .execute("BEGIN IMMEDIATE")
-            .and_then(|()| row::insert(&self.connection, &plan.rows))
+            .and_then(|()| plan.blocks.insert(&self.connection))
             .and_then(|()| self.execute("COMMIT"));
         if let Err(error) = written {
             return Err(self.undo(&error));
@@ -254,14 +186,10 @@ impl Writer {
         match self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::RESTART) {
             Ok(_) => {
                 self.shared.wal.frames.store(0, Ordering::Relaxed);
+                self.shared.wal.moved.store(0, Ordering::Relaxed);
                 self.shared.stats.wal_restarts.fetch_add(1, Ordering::Relaxed);
             }
-            Err(error) => crate::checkpoint::failed(&self.shared, &error),
+            Err(error) => checkpoint::failed(&self.shared, &error),
         }
     }
-}
-
-fn next(outcomes: &mut impl Iterator<Item = Outcome>) -> Outcome {
-    // As many outcomes as appends: `plan` pushes one for each.
-    outcomes.next().unwrap_or_else(|| Err(AppendError::Unknown("no outcome".to_owned())))
 }

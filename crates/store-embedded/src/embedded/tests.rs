@@ -3,7 +3,9 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::chain::{Checked, Link, checksum, digest};
+use crate::block::SELECT_ONE;
+use crate::block::tests::{Entry, put_together, take_apart};
+use crate::chain::{Checked, checksum, digest};
 use crate::verify;
 
 fn opened(place: &TempDir) -> EmbeddedStore {
@@ -18,45 +20,40 @@ fn append(store: &EmbeddedStore, name: &str, expected: Version, body: &[u8]) {
     block_on(store.append(&id(name), expected, vec![body.to_vec()])).unwrap();
 }
 
-struct Stored {
-    stream: String,
-    version: u32,
-    previous: u64,
-    link: Link,
-}
-
-fn stored(log: &Connection, position: u64) -> Stored {
-    let sql = "SELECT stream, version, previous, link FROM events WHERE position = ?1";
-    let row = |row: &rusqlite::Row<'_>| {
-        let previous: i64 = row.get(2)?;
-        Ok(Stored {
-            stream: row.get(0)?,
-            version: row.get(1)?,
-            previous: previous.cast_unsigned(),
-            link: row.get(3)?,
-        })
-    };
-    log.query_row(sql, [position.cast_signed()], row).unwrap()
-}
-
-/// Changes a row as somebody would who knows how its checksum is made.
-fn rewrite(place: &TempDir, position: u64, salted: &[u8]) {
+/// Changes an event in its place.
+fn alter(place: &TempDir, position: u64, change: impl FnOnce(&mut Entry)) {
     let log = Connection::open(place.path().join("log.db")).unwrap();
-    let Stored { stream, version, previous, link } = stored(&log, position);
-    let digest = &digest(salted);
-    let row = Checked { position, stream: &stream, version, previous, link: &link, digest };
-    let update = "UPDATE events SET body = ?2, checksum = ?3 WHERE position = ?1";
-    log.execute(update, (position.cast_signed(), salted, checksum(&row))).unwrap();
+    let (last, block): (i64, Vec<u8>) = log
+        .query_row(SELECT_ONE, [position.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    let mut entries = take_apart(&block);
+    let first = last.cast_unsigned() + 1 - entries.len() as u64;
+    change(&mut entries[(position - first) as usize]);
+    let update = "UPDATE events SET block = ?2 WHERE last = ?1";
+    log.execute(update, (last, put_together(&entries))).unwrap();
+}
+
+/// As somebody would who knows how an event's checksum is made.
+fn rewrite(place: &TempDir, position: u64, salted: &[u8]) {
+    alter(place, position, |entry| {
+        entry.body = salted.to_vec();
+        entry.checksum = checksum(&Checked {
+            position,
+            stream: &entry.stream,
+            version: entry.version,
+            previous: entry.previous,
+            link: &entry.link,
+            digest: &digest(salted),
+        });
+    });
 }
 
 /// As `docs/storage.md` says.
 fn erase(place: &TempDir, position: u64) {
-    let log = Connection::open(place.path().join("log.db")).unwrap();
-    let position = position.cast_signed();
-    let select = "SELECT body FROM events WHERE position = ?1";
-    let salted: Vec<u8> = log.query_row(select, [position], |row| row.get(0)).unwrap();
-    let update = "UPDATE events SET body = NULL, digest = ?2 WHERE position = ?1";
-    log.execute(update, (position, digest(&salted))).unwrap();
+    alter(place, position, |entry| {
+        entry.erased = true;
+        entry.body = digest(&entry.body).to_vec();
+    });
 }
 
 #[test]

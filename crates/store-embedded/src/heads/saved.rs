@@ -17,6 +17,9 @@ const FORMAT: u32 = 1;
 const HEADER_BYTES: usize = 52;
 const TRAILER_BYTES: usize = 12;
 
+/// In one go the whole copy would keep the disk from the writer's syncs for long.
+const SYNC_EVERY_BYTES: usize = 1 << 20;
+
 /// The event that a saved copy was complete up to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Through {
@@ -33,10 +36,17 @@ pub(crate) fn save(dir: &Dir, store: &[u8; 16], through: Through, heads: &Heads)
     out.write_all(store)?;
     out.write_all(&through.position.to_be_bytes())?;
     out.write_all(&through.link)?;
-    let mut entries = 0_u64;
+    let (mut entries, mut unsynced) = (0_u64, 0);
     heads.for_each_shard(|shard| {
         entries += shard.len() as u64;
-        out.write_all(shard.as_flattened())
+        out.write_all(shard.as_flattened())?;
+        unsynced += shard.as_flattened().len();
+        if unsynced < SYNC_EVERY_BYTES {
+            return Ok(());
+        }
+        unsynced = 0;
+        out.flush()?;
+        out.inner.get_ref().sync_data()
     })?;
     out.write_all(&entries.to_be_bytes())?;
     let crc = out.crc.finalize();
@@ -87,7 +97,7 @@ fn read(file: File, store: &[u8; 16], heads: &Heads) -> io::Result<Option<Loaded
         crc.update(&entry);
         let (key, head) = unpack(&entry);
         ahead += u64::from(head.position > through.position);
-        heads.set(&key, &head);
+        heads.set([(&key, &head)]);
     }
     let mut trailer = [0; TRAILER_BYTES];
     reader.read_exact(&mut trailer)?;

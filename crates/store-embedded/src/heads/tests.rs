@@ -13,7 +13,7 @@ fn head(number: u32) -> Head {
 fn filled(streams: u32) -> Heads {
     let heads = Heads::new();
     for number in 0..streams {
-        heads.set(&key(&format!("member-{number}")), &head(number));
+        heads.set([(&key(&format!("member-{number}")), &head(number))]);
     }
     heads
 }
@@ -22,7 +22,7 @@ fn filled(streams: u32) -> Heads {
 fn a_head_is_what_was_last_set() {
     let heads = filled(5_000);
     assert_eq!(heads.get(&key("nobody")), None);
-    heads.set(&key("member-7"), &head(8));
+    heads.set([(&key("member-7"), &head(8))]);
     for number in 0..5_000 {
         let expected = if number == 7 { head(8) } else { head(number) };
         assert_eq!(heads.get(&key(&format!("member-{number}"))), Some(expected));

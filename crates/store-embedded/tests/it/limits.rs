@@ -6,7 +6,7 @@ use std::path::Path;
 use futures::executor::block_on;
 use rusqlite::Connection;
 use store::{AppendError, EventStore};
-use store_embedded::{EmbeddedStore, OpenError, Options, accept};
+use store_embedded::{EmbeddedStore, OpenError, Options, accept, verify};
 use tempfile::TempDir;
 
 use crate::support::*;
@@ -94,9 +94,24 @@ fn change(place: &Path, file: &str, at: usize, byte: u8) {
 #[test]
 fn a_newer_log_is_refused_with_both_formats() {
     let place = closed_store(&mut Streams::new());
-    change(place.path(), "log.db", 63, 2);
+    change(place.path(), "log.db", 63, 3);
     let message = check_refused(place.path());
-    assert!(message.contains("`log.db` has format 2, this release knows 1"), "{message}");
+    assert!(message.contains("`log.db` has format 3, this release knows 2"), "{message}");
+}
+
+/// Format 1, a row for each event, was never released.
+#[test]
+fn an_older_log_is_refused_with_both_formats() {
+    let place = closed_store(&mut Streams::new());
+    change(place.path(), "log.db", 63, 1);
+    let message = check_refused(place.path());
+    assert!(message.contains("`log.db` has format 1, this release knows 2"), "{message}");
+    assert!(message.contains("begin with an empty directory"), "{message}");
+    let refused = verify(place.path()).unwrap_err();
+    assert!(matches!(refused, OpenError::Older { .. }), "{refused}");
+    fs::remove_file(place.path().join("watermark")).unwrap();
+    let refused = accept(place.path()).unwrap_err();
+    assert!(matches!(refused, OpenError::Older { .. }), "{refused}");
 }
 
 #[test]
