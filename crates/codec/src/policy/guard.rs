@@ -83,10 +83,10 @@ pub(super) fn guard(node: &Node<'_>) -> Option<Guard> {
     let expression = match parsed {
         Ok(expression) => expression,
         Err(errors) => {
-            for error in errors.errors.iter().take(1) {
-                let line = usize::try_from(error.pos.0).unwrap_or(0).saturating_sub(1);
-                node.note_within(text, line, unreadable(&error.msg));
-            }
+            let first = errors.errors.first();
+            let (line, message) = first.map_or((1, ""), |error| (error.pos.0, &error.msg));
+            let line = usize::try_from(line).unwrap_or(0).saturating_sub(1);
+            node.note_within(text, line, unreadable(message));
             return None;
         }
     };
@@ -376,11 +376,13 @@ impl Reader<'_, '_> {
     }
 
     fn negative(&self, at: &Expression, number: &Expression) -> Option<(Operand, Kind)> {
-        match self.operand(number)? {
-            (Operand::Constant(Value::Number(number)), kind) => {
-                Some((Operand::Constant(Value::Number(number.checked_neg()?)), kind))
-            }
-            _ => self.outside(at, "-"),
+        let negated = match self.operand(number)?.0 {
+            Operand::Constant(Value::Number(number)) => number.checked_neg(),
+            _ => None,
+        };
+        match negated {
+            Some(number) => Some((Operand::Constant(Value::Number(number)), Kind::Number)),
+            None => self.outside(at, "-"),
         }
     }
 

@@ -75,6 +75,7 @@ fn what_is_outside() {
             "member['plan'] == 'ads'",
             "title.maturity_rating + 1 > 16",
             "-title.maturity_rating > 16",
+            "title.maturity_rating > -(-9223372036854775808)",
             "title.maturity_rating > 16.5",
             "title.maturity_rating > 16u",
             "title.maturity_rating > '16'",
