@@ -51,7 +51,7 @@ pub fn evolve(mut member: Member, event: &Event) -> Member {
             Some(Effect::Held { license: id.clone(), term: *term, how: Held::Reissued })
         }
         EventBody::Renewed(renewed) => Some(self::renewed(&mut member, *at, renewed)),
-        EventBody::Released { license, by, returned, waits } => {
+        EventBody::Released { license, by, returned, waits, policy: _ } => {
             if *returned {
                 member.history.return_acquisition(license);
             }
