@@ -383,8 +383,14 @@ fn body() -> impl Strategy<Value = EventBody> {
             .prop_map(|(license, facts, policy, term, caps, automatic)| {
                 EventBody::Renewed(Renewed { license, facts, policy, term, caps, automatic })
             }),
-        (license(), of(device()), any::<(bool, bool)>()).prop_map(
-            |(license, by, (returned, waits))| EventBody::Released { license, by, returned, waits }
+        (license(), of(device()), any::<(bool, bool)>(), of(policy())).prop_map(
+            |(license, by, (returned, waits), policy)| EventBody::Released {
+                license,
+                by,
+                returned,
+                waits,
+                policy,
+            }
         ),
         license().prop_map(|license| EventBody::NeverStarted { license }),
         (device(), vec(moved, 0..3), member_facts(), policy()).prop_map(

@@ -195,8 +195,9 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
                 out.encode(v1::Reissued::of(license, *term, facts, policy, at))
             }
             EventBody::Renewed(renewed) => out.encode(v1::Renewed::of(renewed, at)),
-            EventBody::Released { license, by, returned, waits } => {
-                out.encode(v1::Released::of(license, by.as_ref(), *returned, *waits))
+            EventBody::Released { license, by, returned, waits, policy } => {
+                let how = (*returned, *waits);
+                out.encode(v1::Released::of(license, by.as_ref(), how, policy.as_ref()))
             }
             EventBody::NeverStarted { license } => out.encode(v1::NeverStarted::of(license)),
             EventBody::CheckedIn { device, moved, facts, policy } => {

@@ -110,7 +110,8 @@ impl MemberCaller {
             return Ok(());
         }
         let (_, member) = state.engine.member(&self.member).await?;
-        let is_here = |device: &Device| device.removed_at.is_none();
+        let at = state.now();
+        let is_here = |device: &Device| device.registered(at);
         match &self.proof {
             None if self.mode == ProofMode::Required || member.devices.values().any(is_here) => {
                 Err(AuthError::ProofMissing.into())

@@ -309,6 +309,7 @@ impl Auditor {
             | EventBody::CheckedIn { policy, .. }
             | EventBody::MemberChanged { policy, .. }
             | EventBody::MembershipLapsed { policy, .. } => Some(policy),
+            EventBody::Released { policy, .. } => policy.as_ref(),
             EventBody::DeviceRegistered { decided, .. }
             | EventBody::DeviceRemoved { decided, .. } => decided.as_ref().map(|it| &it.policy),
             _ => None,

@@ -972,6 +972,7 @@ export interface components {
         } | {
             readonly by?: components["schemas"]["Id"] | null;
             readonly license: components["schemas"]["Id"];
+            readonly policy?: components["schemas"]["Id"] | null;
             /** @description What the acquisition had counted was given back. */
             readonly returned: boolean;
             /** @enum {string} */

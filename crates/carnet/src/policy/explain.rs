@@ -2,7 +2,7 @@
 
 use codec::policy::Loaded;
 use codec::policy::explain::{
-    Explanation, Question, Rule, Source, Term, Verdict, explain as explained,
+    Explanation, Question, Rule, Source, Statement, Term, Verdict, explain as explained,
 };
 use domain::{MemberFacts, TitleFacts};
 use serde_json::{Map, Value, json};
@@ -65,7 +65,7 @@ fn tell(loaded: &Loaded, question: &Question, explanation: &Explanation) {
         known(territory.as_ref().map(|territory| territory.as_str())),
         loaded.policy.version
     );
-    let Explanation { catalogue, terms, tightenings, gates, caps } = explanation;
+    let Explanation { catalogue, terms, tightenings, gates, caps, membership } = explanation;
     for code in catalogue {
         println!("\nthe catalogue refuses with {}", code.name());
     }
@@ -83,6 +83,14 @@ fn tell(loaded: &Loaded, question: &Question, explanation: &Explanation) {
             println!("\n{head}");
         }
         rules.iter().for_each(tell_rule);
+    }
+    if !membership.is_empty() {
+        println!("\nwhen the membership changes");
+    }
+    for Statement { name, says, place } in membership {
+        let says: Vec<String> = says.iter().map(|(name, it)| format!("{name}: {it}")).collect();
+        let place = place.as_ref().map_or_else(String::new, ToString::to_string);
+        println!("  {name}: {}\n    by {place}", says.join("; "));
     }
 }
 
@@ -110,7 +118,7 @@ fn source(source: &Source) -> String {
 }
 
 fn explanation_json(loaded: &Loaded, explanation: &Explanation) -> Value {
-    let Explanation { catalogue, terms, tightenings, gates, caps } = explanation;
+    let Explanation { catalogue, terms, tightenings, gates, caps, membership } = explanation;
     let rules = |rules: &[Rule]| rules.iter().map(rule_json).collect::<Vec<_>>();
     let term = |Term { name, value, from, instead_of }: &Term| {
         let others = instead_of
@@ -126,13 +134,21 @@ fn explanation_json(loaded: &Loaded, explanation: &Explanation) -> Value {
         "tightenings": rules(tightenings),
         "gates": rules(gates),
         "caps": rules(caps),
+        "membership": membership.iter().map(statement_json).collect::<Vec<_>>(),
     })
+}
+
+fn statement_json(statement: &Statement) -> Value {
+    let Statement { name, says, place } = statement;
+    json!({ "name": name, "says": says_json(says), "place": place.as_ref().map(place_json) })
+}
+
+fn says_json(says: &[(String, String)]) -> Map<String, Value> {
+    says.iter().map(|(name, words)| (name.clone(), words.clone().into())).collect()
 }
 
 fn rule_json(rule: &Rule) -> Value {
     let Rule { id, says, from, instead_of, verdict } = rule;
-    let says: Map<String, Value> =
-        says.iter().map(|(name, words)| (name.clone(), words.clone().into())).collect();
     let verdict = match verdict {
         Verdict::NotAsked(why) => json!({ "verdict": "not_asked", "why": why }),
         Verdict::Passes => json!({ "verdict": "passes" }),
@@ -144,7 +160,7 @@ fn rule_json(rule: &Rule) -> Value {
     };
     let mut told = json!({
         "id": id.as_str(),
-        "says": says,
+        "says": says_json(says),
         "from": source_json(from),
         "instead_of": instead_of.iter().map(source_json).collect::<Vec<_>>(),
     });

@@ -605,12 +605,14 @@ fn samples() -> Vec<(&'static str, Event)> {
             by: Some(device("phone-1")),
             returned: true,
             waits: false,
+            policy: None,
         }),
         bare(EventBody::Released {
             license: license("lic-1"),
             by: None,
             returned: false,
             waits: false,
+            policy: None,
         }),
         case(
             "waits",
@@ -619,6 +621,17 @@ fn samples() -> Vec<(&'static str, Event)> {
                 by: Some(device("tablet-2")),
                 returned: false,
                 waits: true,
+                policy: None,
+            },
+        ),
+        case(
+            "told",
+            EventBody::Released {
+                license: license("lic-1"),
+                by: None,
+                returned: false,
+                waits: true,
+                policy: Some(policy()),
             },
         ),
         case("around", EventBody::Refused(Box::new(refused_around()))),

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Loaded;
 use super::facet::{
-    Direction, Facet, Order, Said, direction, limit_rows, said, said_of_members, term_facets,
+    Direction, Facet, Order, Said, direction, limit_rows, said, said_of_members, said_to_members,
+    term_facets,
 };
 use super::places::{Kind, Place, Places, Scope, levels};
 
@@ -106,7 +107,8 @@ impl Side {
                 all.insert((scope.clone(), said.kind, said.name.clone()), said);
             }
         }
-        for said in said_of_members(&loaded.policy) {
+        let said_to_all = said_of_members(&loaded.policy).into_iter();
+        for said in said_to_all.chain(said_to_members(&loaded.texts)) {
             all.insert((Scope::AllTitles, said.kind, said.name.clone()), said);
         }
         Self { said: all, places: Places::of(loaded) }
@@ -169,8 +171,11 @@ fn compared(
     let new_facets = new.map_or(&absent, |said| &said.facets);
     let mut facets = facet_changes(old_facets, new_facets);
     facets.extend(among);
+    if kind == Kind::Text {
+        facets.iter_mut().for_each(|facet| facet.direction = Direction::Different);
+    }
     let all = match (kind, what) {
-        (Kind::Term, _) | (_, What::Changed) => {
+        (Kind::Term | Kind::Text, _) | (_, What::Changed) => {
             facets.iter().map(|facet| facet.direction).reduce(Direction::and)
         }
         // A rule more may refuse more, and a rule less less.

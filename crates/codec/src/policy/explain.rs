@@ -10,7 +10,9 @@ use domain::{
 };
 
 use super::Loaded;
-use super::facet::{Facet, cap_facets, gate_facets, term_facets, tighten_facets};
+use super::facet::{
+    Facet, Said, cap_facets, gate_facets, said_of_members, term_facets, tighten_facets,
+};
 use super::places::{Kind, Place, Places, Scope};
 
 /// A request as a policy sees it, by a member of whom nothing is counted yet.
@@ -32,6 +34,16 @@ pub struct Explanation {
     pub tightenings: Vec<Rule>,
     pub gates: Vec<Rule>,
     pub caps: Vec<Rule>,
+    /// What happens when the membership changes, whatever is asked.
+    pub membership: Vec<Statement>,
+}
+
+/// What is said of a downgrade or a lapse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    pub name: String,
+    pub says: Vec<(String, String)>,
+    pub place: Option<Place>,
 }
 
 /// A field of the terms.
@@ -90,6 +102,7 @@ pub fn explain(loaded: &Loaded, question: &Question) -> Explanation {
     let caps = desk.cap_limits();
     let catalogue = gates.iter().filter(|finding| finding.rule.is_none());
     Explanation {
+        membership: desk.membership(),
         catalogue: catalogue.map(|finding| finding.code).collect(),
         terms: desk.terms(),
         tightenings: desk.rules(
@@ -158,6 +171,15 @@ fn levels<'a>(policy: &'a Policy, question: &Question) -> Vec<(Scope, &'a Rules)
 }
 
 impl<'a> Desk<'a> {
+    fn membership(&self) -> Vec<Statement> {
+        let statement = |said: Said| Statement {
+            place: self.places.get(&Scope::AllTitles, said.kind, &said.name).cloned(),
+            says: says(said.facets),
+            name: said.name,
+        };
+        said_of_members(self.policy).into_iter().map(statement).collect()
+    }
+
     fn source(&self, scope: &Scope, kind: Kind, name: &str, rule: Option<&RuleId>) -> Source {
         let place = self.places.get(scope, kind, name).cloned();
         Source { scope: scope.clone(), rule: rule.cloned(), place }
@@ -200,10 +222,9 @@ impl<'a> Desk<'a> {
     ) -> Vec<Rule> {
         let rule = |(scope, it, wider): (&Scope, &'a T, Vec<&Scope>)| {
             let (id, facets, verdict) = told(it);
-            let says = facets.into_iter();
             Rule {
                 id: id.clone(),
-                says: says.filter_map(|it| Some((it.name.to_owned(), it.words?))).collect(),
+                says: says(facets),
                 from: self.source(scope, kind, id.as_str(), None),
                 instead_of: wider
                     .into_iter()
@@ -324,6 +345,10 @@ impl<'a> Desk<'a> {
             in_list: &InList::default(),
         })
     }
+}
+
+fn says(facets: Vec<Facet>) -> Vec<(String, String)> {
+    facets.into_iter().filter_map(|it| Some((it.name.to_owned(), it.words?))).collect()
 }
 
 fn words_of(facets: Vec<Facet>, name: &str) -> Option<String> {

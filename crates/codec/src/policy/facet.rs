@@ -14,6 +14,7 @@ use domain::time::CalendarUnit;
 
 use super::guard;
 use super::places::{Kind, Scope};
+use super::texts::Texts;
 
 /// A term, or a gate, cap or tightening, as one level of a policy says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -314,6 +315,16 @@ pub(super) fn said_of_members(policy: &Policy) -> Vec<Said> {
         said("lapse", vec![facet("end_within", &Some(within), Order::Less(within.as_millis()))])
     });
     downgrade.into_iter().chain(lapse).collect()
+}
+
+/// What members are told in the policy's own words.
+pub(super) fn said_to_members(texts: &Texts) -> Vec<Said> {
+    let said = |(name, words): (String, String)| Said {
+        kind: Kind::Text,
+        facets: vec![facet("says", &Some(&words), Order::Just(Some(words.clone())))],
+        name,
+    };
+    texts.written().into_iter().map(said).collect()
 }
 
 pub(super) fn tighten_facets(tighten: &Tighten) -> Vec<Facet> {

@@ -10,6 +10,7 @@ use domain::policy::{Policy, Rules};
 use domain::{PartnerId, SeriesId, TitleId};
 
 use super::read::{Fields, File, Node};
+use super::texts::Language;
 use super::{Loaded, source_files};
 
 /// Which titles a level of the policy is for, from wide to narrow.
@@ -30,6 +31,8 @@ pub enum Kind {
     Cap,
     /// What happens when a membership changes.
     Membership,
+    /// What members are told; it decides nothing.
+    Text,
 }
 
 /// A line of a policy file.
@@ -60,6 +63,7 @@ impl Places {
                     places.insert((Scope::AllTitles, Kind::Membership, name.to_owned()), &node);
                 }
             }
+            places.texts(root.take("texts"));
             places.levels(root.take("partners"), |id| PartnerId::new(id).ok().map(Scope::Partner));
             places.levels(root.take("series"), |id| SeriesId::new(id).ok().map(Scope::Series));
             places.levels(root.take("titles"), |id| TitleId::new(id).ok().map(Scope::Title));
@@ -74,6 +78,26 @@ impl Places {
     fn insert(&mut self, key: (Scope, Kind, String), node: &Node<'_>) {
         let (file, line) = node.place();
         self.0.insert(key, Place { file, line, field: node.path().to_owned() });
+    }
+
+    /// A text by its field; of a cap that says two, both where its table stands.
+    fn texts(&mut self, node: Option<Node<'_>>) {
+        let Some(languages) = node.and_then(|node| node.fields("a table")) else { return };
+        for (tag, node) in languages.all() {
+            let language = Language::new(tag).map_or_else(|| tag.to_owned(), |it| it.to_string());
+            let Some(mut fields) = node.fields("a table") else { continue };
+            self.insert((Scope::AllTitles, Kind::Text, format!("{language}.zone")), &node);
+            for (name, node) in fields.all() {
+                self.insert((Scope::AllTitles, Kind::Text, format!("{language}.{name}")), &node);
+            }
+            let rules = fields.take("rules").and_then(|node| node.fields("a table"));
+            for (id, node) in rules.iter().flat_map(|rules| rules.all()) {
+                for when in ["refused", "left"] {
+                    let name = format!("{language}.rules.{id}.{when}");
+                    self.insert((Scope::AllTitles, Kind::Text, name), &node);
+                }
+            }
+        }
     }
 
     fn levels(&mut self, node: Option<Node<'_>>, scope: impl Fn(&str) -> Option<Scope>) {
@@ -122,6 +146,7 @@ impl Kind {
             Self::Gate => "gate",
             Self::Cap => "cap",
             Self::Membership => "membership",
+            Self::Text => "text",
         }
     }
 }

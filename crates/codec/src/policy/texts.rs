@@ -150,6 +150,30 @@ impl Texts {
         })
     }
 
+    /// Everything that is said, by the field that says it.
+    pub(super) fn written(&self) -> Vec<(String, String)> {
+        let joined = |templates: &[Template]| {
+            let written: Vec<String> = templates.iter().map(Template::written).collect();
+            written.join(" | ")
+        };
+        let mut said = Vec::new();
+        for (language, Sentences { zone, topics, rules }) in &self.languages {
+            said.push((format!("{language}.zone"), zone.iana_name().unwrap_or("UTC").to_owned()));
+            for (topic, templates) in topics {
+                said.push((format!("{language}.{}", topic.name()), joined(templates)));
+            }
+            for (rule, OfRule { refused, left }) in rules {
+                for (when, templates) in [("refused", refused), ("left", left)] {
+                    if !templates.is_empty() {
+                        let field = format!("{language}.rules.{rule}.{when}");
+                        said.push((field, joined(templates)));
+                    }
+                }
+            }
+        }
+        said
+    }
+
     /// With the zones of a policy's caps. Where caps of one id disagree, none is known.
     pub(super) fn with_zones(mut self, policy: &Policy) -> Self {
         let Policy { default, partners, series, titles, .. } = policy;

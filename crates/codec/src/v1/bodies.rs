@@ -138,6 +138,8 @@ pub(crate) struct Released<'b> {
     #[n(3)]
     #[cbor(skip_if = "nothing")]
     waits: bool,
+    #[b(4)]
+    policy: Option<Policy<'b>>,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -381,19 +383,21 @@ impl<'b> Released<'b> {
     pub(crate) fn of(
         license: &'b LicenseId,
         by: Option<&'b DeviceId>,
-        returned: bool,
-        waits: bool,
+        (returned, waits): (bool, bool),
+        policy: Option<&'b PolicyVersion>,
     ) -> Self {
-        Self { license: license.as_str(), by: by.map(DeviceId::as_str), returned, waits }
+        let by = by.map(DeviceId::as_str);
+        Self { license: license.as_str(), by, returned, waits, policy: policy.map(Policy::of) }
     }
 
     pub(crate) fn into_domain(self) -> Result<EventBody, DecodeError> {
-        let Self { license, by, returned, waits } = self;
+        let Self { license, by, returned, waits, policy } = self;
         Ok(EventBody::Released {
             license: LicenseId::new(license)?,
             by: by.map(DeviceId::new).transpose()?,
             returned,
             waits,
+            policy: policy.map(Policy::into_domain).transpose()?,
         })
     }
 }

@@ -56,6 +56,8 @@ pub enum EventBody {
         returned: bool,
         /// It goes on counting until its own device confirms, or can no longer play.
         waits: bool,
+        /// What said so. `None` where no policy was asked, and in events from before it was told.
+        policy: Option<PolicyVersion>,
     },
     /// The device said after `start_by` that it never started. Closes for good.
     NeverStarted {

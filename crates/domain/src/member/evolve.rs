@@ -57,7 +57,7 @@ pub fn follow(member: &mut Member, event: &Event) {
             Some(Effect::Held { license: id.clone(), term: *term, how: Held::Reissued })
         }
         EventBody::Renewed(renewed) => Some(self::renewed(member, *at, renewed)),
-        EventBody::Released { license, by, returned, waits } => {
+        EventBody::Released { license, by, returned, waits, policy: _ } => {
             if *returned {
                 member.history.return_acquisition(license);
             }

@@ -62,8 +62,18 @@ pub struct Device {
 impl Device {
     /// Whether it is registered: neither removed, nor has it left.
     pub fn registered(&self, at: Timestamp) -> bool {
-        let left = self.notice.is_some_and(|notice| notice.removes && notice.ends_at <= at);
-        self.removed_at.is_none() && !left
+        self.gone_since(at).is_none()
+    }
+
+    /// When it was removed, or left because its notice ran out.
+    pub fn gone_since(&self, at: Timestamp) -> Option<Timestamp> {
+        let left = self.notice.filter(|notice| notice.removes && notice.ends_at <= at);
+        self.removed_at.or(left.map(|notice| notice.ends_at))
+    }
+
+    /// Until when it plays what it has, while it has notice.
+    pub fn leaves_at(&self, at: Timestamp) -> Option<Timestamp> {
+        self.notice.map(|notice| notice.ends_at).filter(|ends_at| at < *ends_at)
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) async fn register(
     let member = accepted.member();
     let known = member.devices.get(&device).ok_or_else(ledger::unexpected)?;
     let licenses = licenses_on(member, &device, accepted.at());
-    let device = DeviceEntry::new(&device, known, licenses, true);
+    let device = DeviceEntry::new(&device, known, (licenses, accepted.at()), true);
     let caps = accepted.caps(&state, caller.facts());
     Ok((status, Json(RegisteredAnswer { device, caps })))
 }
@@ -126,7 +126,7 @@ pub(crate) async fn list(
     let asking = caller.proof().map(|proof| &proof.key);
     let devices = member.devices.iter().map(|(id, device)| {
         let this = asking == Some(&device.key);
-        DeviceEntry::new(id, device, licenses_on(&member, id, at), this)
+        DeviceEntry::new(id, device, (licenses_on(&member, id, at), at), this)
     });
     Ok(Json(DevicesAnswer { devices: devices.collect() }))
 }

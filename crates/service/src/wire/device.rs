@@ -1,7 +1,7 @@
 //! Devices, their check-ins and the session events that they report.
 
 use domain::member::Device as DomainDevice;
-use domain::{DeviceClass, DeviceId};
+use domain::{DeviceClass, DeviceId, Timestamp};
 use drm::jwk::Jwk;
 use engine::viewing::SessionEvent as DomainSessionEvent;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,7 @@ pub(crate) struct DeviceEntry {
     pub class: Class,
     pub registered_at: Instant,
     pub last_seen_at: Instant,
+    /// When it was removed, or left because its notice had run out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Instant>,
     /// It was revoked: its key does not come back.
@@ -81,16 +82,22 @@ pub(crate) struct DeviceEntry {
 }
 
 impl DeviceEntry {
-    pub(crate) fn new(id: &DeviceId, device: &DomainDevice, licenses: usize, this: bool) -> Self {
+    /// As it is at an instant, of which `licenses` are counted too.
+    pub(crate) fn new(
+        id: &DeviceId,
+        device: &DomainDevice,
+        (licenses, at): (usize, Timestamp),
+        this: bool,
+    ) -> Self {
         Self {
             device: id.into(),
             name: device.name.clone(),
             class: device.class.into(),
             registered_at: device.registered_at.into(),
             last_seen_at: device.last_seen_at.into(),
-            removed_at: device.removed_at.map(Instant),
+            removed_at: device.gone_since(at).map(Instant),
             revoked: device.revoked,
-            leaves_at: device.notice.map(|notice| Instant(notice.ends_at)),
+            leaves_at: device.leaves_at(at).map(Instant),
             licenses,
             this,
         }

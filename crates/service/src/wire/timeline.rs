@@ -91,6 +91,9 @@ pub(crate) enum EventBody {
         returned: bool,
         /// It counts until its own device confirms, or can no longer play.
         waits: bool,
+        /// What said whether it waits; absent where its own device released it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        policy: Option<Policy>,
     },
     NeverStarted {
         license: LicenseRef,
@@ -295,9 +298,13 @@ impl EventBody {
                 policy: Id(renewed.policy),
                 facts: Facts::new(&renewed.facts),
             },
-            DomainBody::Released { license, by, returned, waits } => {
-                Self::Released { license: Id(license), by: by.map(Id), returned, waits }
-            }
+            DomainBody::Released { license, by, returned, waits, policy } => Self::Released {
+                license: Id(license),
+                by: by.map(Id),
+                returned,
+                waits,
+                policy: policy.map(Id),
+            },
             DomainBody::NeverStarted { license } => Self::NeverStarted { license: Id(license) },
             DomainBody::CheckedIn { device, moved, facts, policy } => Self::CheckedIn {
                 facts: (&facts).into(),
@@ -505,7 +512,7 @@ impl MemberAnswer {
             facts: Facts::new(&license.facts),
         };
         let device = |(id, device): (&domain::DeviceId, &domain::member::Device)| {
-            DeviceEntry::new(id, device, licenses_on(member, id, at), false)
+            DeviceEntry::new(id, device, (licenses_on(member, id, at), at), false)
         };
         Self {
             member: id.into(),

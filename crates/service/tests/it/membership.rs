@@ -65,6 +65,31 @@ fn a_smaller_plan_gives_notice_to_the_devices_it_has_no_room_for() {
 }
 
 #[test]
+fn a_device_whose_notice_has_run_out_is_listed_as_gone() {
+    let world = World::new();
+    let devices: Vec<String> = (0..4).map(|n| format!("d{n}")).collect();
+    let signed_in: Vec<_> =
+        devices.iter().map(|device| world.signed_in("ana", "premium", device)).collect();
+    let change = json!({ "do": "change_member" });
+    let changed = serve(&world, "ana", "k-1", "tiny", &change);
+    let leaving = changed.json["outcomes"][0]["leaving"].as_array().unwrap().clone();
+    assert_eq!(leaving.len(), 1, "{changed:?}");
+    assert_eq!(leaving[0]["removed"], true);
+    let gone = leaving[0]["device"].as_str().unwrap();
+    let at = leaving[0]["at"].clone();
+    let listed = |world: &World| -> (Value, Value) {
+        let state = state(world, "ana");
+        let devices = state["devices"].as_array().unwrap().clone();
+        let device = devices.into_iter().find(|device| device["device"] == gone).unwrap();
+        (device["leaves_at"].clone(), device["removed_at"].clone())
+    };
+    assert_eq!(listed(&world), (at.clone(), Value::Null));
+    world.pass_ms(7 * DAY_MS);
+    assert_eq!(listed(&world), (Value::Null, at));
+    drop(signed_in);
+}
+
+#[test]
 fn a_lapsed_membership_acquires_nothing_until_it_resumes() {
     let world = World::new();
     let ana = world.signed_in("ana", "standard", "phone");

@@ -98,7 +98,7 @@ warn_at_left = 1
 [[caps]]
 id = "registered"
 counts = "devices_registered"
-limit = 20
+limit = { tiny = 3, otherwise = 20 }
 
 [downgrade]
 keep = "last_seen"

@@ -69,6 +69,31 @@ fn told(changes: &[Change]) -> String {
     lines.join("\n")
 }
 
+/// Texts decide nothing, so they are neither tighter nor looser.
+#[test]
+fn what_members_are_told_is_compared_word_by_word() {
+    let texts = |de: &str| loaded(&format!("{BEFORE}\n[texts.de]\n{de}"));
+    let old = texts(
+        "cap_reached = \"{used} von {limit}\"\nplan_not_allowed = \"Nein {{so}}.\"\n\
+         [texts.de.rules]\nyearly = { refused = \"Nichts mehr.\", left = \"Noch {left}.\" }\n",
+    );
+    let new = texts(
+        "zone = \"Europe/Berlin\"\ncap_reached = [\"ab {frees_at}\", \"{used} von {limit}\"]\n\
+         [texts.de.rules]\nyearly = { refused = \"Nichts mehr.\", left = \"{left} noch.\" }\n",
+    );
+    expect![[r#"
+        all titles: text `de.cap_reached` changed, different Some(39) -> Some(40)
+          says: Some("{used} von {limit}") -> Some("ab {frees_at} | {used} von {limit}") different
+        all titles: text `de.plan_not_allowed` removed, different Some(40) -> None
+          says: Some("Nein {{so}}.") -> None different
+        all titles: text `de.rules.yearly.left` changed, different Some(42) -> Some(42)
+          says: Some("Noch {left}.") -> Some("{left} noch.") different
+        all titles: text `de.zone` changed, different Some(38) -> Some(39)
+          says: Some("UTC") -> Some("Europe/Berlin") different"#]]
+    .assert_eq(&told(&diff(&old, &new)));
+    assert_eq!(diff(&old, &old), []);
+}
+
 #[track_caller]
 fn changes(edits: &[(&str, &str)], expected: Expect) {
     let mut after = BEFORE.to_owned();

@@ -113,7 +113,8 @@ fn question() -> Question {
 #[track_caller]
 fn explained(question: &Question, expected: Expect) {
     let loaded = parse(&[(MAIN_FILE, POLICY)]).unwrap();
-    let Explanation { catalogue, terms, tightenings, gates, caps } = explain(&loaded, question);
+    let Explanation { catalogue, terms, tightenings, gates, caps, membership: _ } =
+        explain(&loaded, question);
     let source = |source: &Source| {
         let line = source.place.as_ref().unwrap().line;
         let rule = source.rule.as_ref().map_or_else(String::new, |rule| format!(" by {rule}"));
@@ -132,6 +133,23 @@ fn explained(question: &Question, expected: Expect) {
         lines.push(format!("{id} {}{others}: {verdict:?}", source(from)));
     }
     expected.assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn what_happens_when_the_membership_changes_is_told_with_every_request() {
+    let text = format!(
+        "{POLICY}\n[downgrade]\nkeep = \"last_seen\"\nnotice = \"7d\"\n[lapse]\nend_within = \"3d\"\n"
+    );
+    let loaded = parse(&[(MAIN_FILE, &text)]).unwrap();
+    let told: Vec<String> = explain(&loaded, &question())
+        .membership
+        .iter()
+        .map(|it| format!("{} {:?} {}", it.name, it.says, it.place.is_some()))
+        .collect();
+    expect![[r#"
+        downgrade [("keep", "last_seen"), ("notice", "7d")] true
+        lapse [("end_within", "3d")] true"#]]
+    .assert_eq(&told.join("\n"));
 }
 
 #[test]

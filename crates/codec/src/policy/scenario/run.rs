@@ -10,7 +10,7 @@ use domain::member::{
 };
 use domain::{
     DeviceClass, DeviceId, ExceptionId, KeyThumbprint, LicenseId, Member, MemberFacts, Policy,
-    Request, Timestamp, TitleId, decide, evolve,
+    Request, RuleId, Timestamp, TitleId, decide, evolve,
 };
 
 use super::sentence::{Befalls, Clause, Deed, FactChange, Sentence, TitleDeed};
@@ -36,6 +36,8 @@ struct World<'a> {
     at: Timestamp,
     licenses: u32,
     exceptions: u32,
+    /// The last exception of each rule.
+    excepted: BTreeMap<RuleId, ExceptionId>,
     sequences: BTreeMap<DeviceId, u64>,
     /// What earlier commands of the same request ask for.
     asked: BTreeMap<(DeviceId, TitleId), LicenseId>,
@@ -66,6 +68,7 @@ impl<'a> World<'a> {
             at: start,
             licenses: 0,
             exceptions: 0,
+            excepted: BTreeMap::new(),
             sequences: BTreeMap::new(),
             asked: BTreeMap::new(),
             copies: BTreeMap::new(),
@@ -215,6 +218,14 @@ impl<'a> World<'a> {
                     automatic: *automatic,
                 }
             }
+            Wish::Title(device, title, TitleDeed::GetNoKeys) => {
+                let asked = self.asked.get(&(device.clone(), title.clone())).cloned();
+                let (known, held) = self.license(device, title).unzip();
+                Command::DrmFailed {
+                    license: asked.or(known.cloned()).unwrap_or_else(no_license),
+                    term: held.map_or(1, |held| held.term().term.number),
+                }
+            }
             Wish::Title(device, title, TitleDeed::Play) => self.play(device, title, self.at),
             Wish::Title(device, title, TitleDeed::Report(played_at)) => {
                 self.play(device, title, played_at.on(self.start))
@@ -247,8 +258,13 @@ impl<'a> World<'a> {
                 Command::Release { by: None, license: copy(device, title) }
             }
             Befalls::Withdraws(title) => Command::WithdrawTitle { title: title.clone() },
+            Befalls::EndsException(rule) => Command::EndException {
+                exception: self.excepted.get(rule).cloned().unwrap_or_else(|| exception_id(0)),
+                warrant: warrant(),
+            },
             Befalls::Allows { rule, amount, until } => {
                 self.exceptions += 1;
+                self.excepted.insert(rule.clone(), exception_id(self.exceptions));
                 let until = until.on(self.start);
                 Command::GrantException {
                     exception: exception_id(self.exceptions),

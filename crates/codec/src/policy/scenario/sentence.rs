@@ -55,6 +55,8 @@ pub(super) enum Befalls {
     RevokesCopy(TitleId, DeviceId),
     ReleasesCopy(TitleId, DeviceId),
     Withdraws(TitleId),
+    /// Whatever was allowed of the rule last.
+    EndsException(RuleId),
     /// So much more of a cap, or nothing more and past a gate.
     Allows {
         rule: RuleId,
@@ -80,6 +82,8 @@ pub(super) enum TitleDeed {
     Play,
     /// Tells of a play that happened then.
     Report(Moment),
+    /// The DRM step of what it was given failed.
+    GetNoKeys,
     /// Of the device's own copy, or of another's.
     Release(Option<DeviceId>),
 }
@@ -178,8 +182,8 @@ pub(super) fn parse(text: &str, line: usize) -> Result<Sentence, String> {
 
 const HOW: &str = "write when, which device and what, like `+1d phone acquires film`";
 
-const VERBS: [&str; 8] =
-    ["registers", "acquires", "renews", "plays", "reports", "releases", "checks", "is"];
+const VERBS: [&str; 9] =
+    ["registers", "acquires", "renews", "plays", "reports", "releases", "gets", "checks", "is"];
 
 /// The plural is for several devices.
 fn verb(word: &str) -> Option<&'static str> {
@@ -224,6 +228,9 @@ fn befalls(words: &[&str]) -> Result<Befalls, String> {
             amount: number(amount)?,
             until: moment(until)?,
         },
+        ["operator", "ends", "exception", "of", rule] => {
+            Befalls::EndsException(an_id(rule, RuleId::new)?)
+        }
         ["operator", "opens", rule, "until", until] => {
             Befalls::Allows { rule: an_id(rule, RuleId::new)?, amount: 0, until: moment(until)? }
         }
@@ -233,7 +240,8 @@ fn befalls(words: &[&str]) -> Result<Befalls, String> {
                  FACT=VALUE`, `membership lapses`, `membership resumes`, `operator revokes \
                  member`, `operator revokes device DEVICE`, `operator revokes TITLE of DEVICE`, \
                  `operator releases TITLE of DEVICE`, `operator withdraws TITLE`, `operator allows \
-                 NUMBER more of CAP until TIME` or `operator opens GATE until TIME`",
+                 NUMBER more of CAP until TIME`, `operator opens GATE until TIME` or `operator ends \
+                 exception of RULE`",
                 words.join(" ")
             ));
         }
@@ -267,11 +275,16 @@ fn does(devices: Vec<DeviceId>, said: &[&str]) -> Result<Clause, String> {
         ("renews", [_, "automatically"]) => TitleDeed::Renew { automatic: true },
         ("plays", [_]) => TitleDeed::Play,
         ("reports", [_, "played", at]) => TitleDeed::Report(moment(at)?),
+        ("gets", ["no", "keys", "for", _]) => TitleDeed::GetNoKeys,
         ("releases", [_]) => TitleDeed::Release(None),
         ("releases", [_, "of", device]) => TitleDeed::Release(id(device, DeviceId::new)?),
         _ => return Err(not_understood(said, verb)),
     };
-    let titles = ids(rest.first().copied().unwrap_or_default(), TitleId::new)?;
+    let title = match title_deed {
+        TitleDeed::GetNoKeys => rest.last(),
+        _ => rest.first(),
+    };
+    let titles = ids(title.copied().unwrap_or_default(), TitleId::new)?;
     Ok(Clause::DoesWith(devices, titles, title_deed))
 }
 
@@ -281,13 +294,14 @@ fn not_understood(said: &[&str], verb: &str) -> String {
 
 /// How sentences with that verb are written; all, without one.
 fn usages(verb: &str) -> String {
-    const USAGES: [&str; 8] = [
+    const USAGES: [&str; 9] = [
         "registers as CLASS [keyed KEY]",
         "acquires TITLE",
         "renews TITLE [automatically]",
         "plays TITLE",
         "reports TITLE played TIME",
         "releases TITLE [of DEVICE]",
+        "gets no keys for TITLE",
         "checks in",
         "is removed",
     ];

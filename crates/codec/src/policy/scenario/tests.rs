@@ -54,6 +54,31 @@ fn outcome_under(policy: &str, scenario: &str) -> Outcome {
     run(scenarios.first().unwrap(), &policy)
 }
 
+#[test]
+fn a_drm_step_that_fails_and_an_exception_that_ends() {
+    // Nothing was given: what was counted comes back.
+    passes(
+        r#"given = [
+            "+0d phone acquires film and gets no keys for film",
+            "+0d phone releases film",
+            "+0d phone acquires film",
+            "+1d phone renews film",
+            "+2d phone releases film",
+        ]
+        when = "+3d phone acquires film"
+        then = { accepted = true, left = { titles = 0 } }"#,
+    );
+    passes(
+        r#"given = [
+            "+0d phone acquires film",
+            "+1d operator allows 1 more of devices until +30d",
+            "+2d operator ends exception of devices",
+        ]
+        when = "+3d tablet acquires t1"
+        then = { refused = [{ rule = "devices", limit = 1, used = 1 }] }"#,
+    );
+}
+
 #[track_caller]
 fn passes(scenario: &str) {
     assert_eq!(outcome(scenario), Outcome::Passed);

@@ -107,6 +107,22 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// As it is written.
+    pub(super) fn written(&self) -> String {
+        let mut written = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => {
+                    written.push_str(&text.replace('{', "{{").replace('}', "}}"));
+                }
+                Part::Parameter(parameter) => {
+                    written.extend(["{", parameter.name(), "}"]);
+                }
+            }
+        }
+        written
+    }
+
     pub(super) fn parameters(&self) -> impl Iterator<Item = Parameter> {
         self.0.iter().filter_map(|part| match part {
             Part::Text(_) => None,

@@ -41,10 +41,13 @@ pub fn eligibility(member: &Member, request: &Request, policy: &Policy) -> Eligi
     let facts = Facts::new(&request.facts, known.class, title_facts);
     let in_list = InList::default();
     let desk = Desk { member, facts: &request.facts, policy, at, command: 0, in_list: &in_list };
-    let ask = desk.ask(device, title, &facts, existing.map(|(id, _)| id), Adds::Acquisition);
+    let holding = existing.filter(|(_, license)| license.held(at)).map(|(id, _)| id);
+    // What the device holds it is issued again: that takes the place of nothing, and is counted.
+    let replaces = existing.map(|(id, _)| id).filter(|_| holding.is_none());
+    let ask = desk.ask(device, title, &facts, replaces, Adds::Acquisition);
     let terms = ask.rules.terms(&facts);
     Eligibility {
-        holding: existing.filter(|(_, l)| l.held(at)).map(|(id, _)| id.clone()),
+        holding: holding.cloned(),
         caps: cap_states(&ask),
         term: Some(terms.promise(desk.first_term(title, &terms), &facts)),
         ..none

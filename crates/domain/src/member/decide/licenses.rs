@@ -220,11 +220,13 @@ impl<'a> Desk<'a> {
         let open = license.filter(|l| l.closed.is_none() || (l.waits() && own(l)));
         let bodies = open.map(|license| {
             let returned = license.closed.is_none() && license.deliveries == 0;
+            let asked = !returned && !own(license);
             EventBody::Released {
                 license: id.clone(),
                 by: by.cloned(),
                 returned,
-                waits: !returned && !own(license) && self.release_waits(license),
+                waits: asked && self.release_waits(license),
+                policy: asked.then(|| self.policy.version.clone()),
             }
         });
         let outcome = Outcome::Released { license: id.clone(), already: bodies.is_none() };

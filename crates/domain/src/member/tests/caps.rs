@@ -209,6 +209,12 @@ fn eligibility_tells_what_is_left_of_each_cap_and_records_nothing() {
     let command = world.acquire("a", "film");
     let told = eligibility(&world.member, &world.request(day(1), vec![command]), &world.policy);
     assert_eq!(told.holding, Some(license("l1")));
+    let used = |told: &Eligibility| told.caps[1].used;
+    assert_eq!(used(&told), 1, "what it holds takes the place of nothing");
+    // What has ended and may still be playing is replaced.
+    let command = world.acquire("a", "film");
+    let told = eligibility(&world.member, &world.request(day(31), vec![command]), &world.policy);
+    assert_eq!((told.holding.as_ref(), used(&told)), (None, 0));
 }
 
 fn plays() -> Counts {

@@ -201,6 +201,7 @@ fn a_license_closed_from_elsewhere_may_count_until_its_own_device_confirms() {
     let mut at_once = World::new(policy(terms(None), vec![active_cap(1)]));
     let id = at_once.acquired(DAY_0, "a", "film");
     at_once.accept(day(1), release("b", &id));
+    let at_once_by_another = at_once.clone();
     at_once.acquired(day(1), "b", "film");
 
     let waiting = terms(Some(ReleaseFrees::WhenConfirmed));
@@ -208,12 +209,20 @@ fn a_license_closed_from_elsewhere_may_count_until_its_own_device_confirms() {
     let id = world.acquired(DAY_0, "a", "film");
     let mut own = world.clone();
     own.accept(day(1), release("a", &id));
+    let by_its_own = own.clone();
     own.acquired(day(1), "b", "film");
 
     for by in [Some(device("b")), None] {
         world.accept(day(1), Command::Release { by, license: id.clone() });
     }
     assert!(world.license(&id).waits() && !world.license(&id).held(day(1)));
+    let said = |world: &World| match &world.events.last().unwrap().body {
+        EventBody::Released { waits, policy, .. } => (*waits, policy.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(said(&world), (true, Some(world.policy.version.clone())));
+    assert_eq!(said(&at_once_by_another), (false, Some(world.policy.version.clone())));
+    assert_eq!(said(&by_its_own).1, None, "nobody has to be asked");
     let command = world.acquire("b", "film");
     let refused = world.refuse(day(2), command.clone());
     assert_eq!(refused.retry_at, Some(day(32) - Duration::from_millis(1)), "it can no longer play");
