@@ -11,12 +11,13 @@ use std::thread;
 
 pub use domain::member::what_if::{Compared, Reason, Verdict};
 use domain::member::what_if::{Question, what_if};
-use domain::{Event, MemberId, PartnerId, Policy, Timestamp, TitleId};
+use domain::{Duration, Event, MemberId, PartnerId, Policy, Timestamp, TitleId};
 use futures::executor::block_on;
 use store::{Cursor, EventStore, FeedPage, StreamId};
 
 use crate::error::EngineError;
 use crate::folded::{PREFIX, events};
+use crate::horizon::horizon;
 
 const PAGE_EVENTS: usize = 1_024;
 /// Members found and not asked yet.
@@ -192,12 +193,14 @@ pub fn run(
     progress: &mut (dyn FnMut(Progress) -> Go + Send),
     visit: &mut (dyn FnMut(Kind, &Difference) + Send),
 ) -> Result<Report, EngineError> {
+    // A draft may ask further back than anybody could before.
+    let horizon = block_on(horizon(store))?.max(what_if.draft.reach());
     let asking = Mutex::new(Asking { report: Report::default(), progress, visit, go: Go::On });
     let (found, waiting) = sync_channel(WAITING_MAX);
     let waiting = Mutex::new(waiting);
     let outcome = thread::scope(|scope| {
         let askers: Vec<_> = (0..what_if.threads.max(1))
-            .map(|_| scope.spawn(|| ask_members(store, what_if, &waiting, &asking)))
+            .map(|_| scope.spawn(|| ask_members(store, what_if, horizon, &waiting, &asking)))
             .collect();
         // Ends when the askers do, should one of them fail.
         let listed = list_members(store, found);
@@ -253,13 +256,14 @@ fn list_members(store: &dyn EventStore, found: SyncSender<StreamId>) -> Result<(
 fn ask_members(
     store: &dyn EventStore,
     what_if: &WhatIf,
+    horizon: Duration,
     waiting: &Mutex<Receiver<StreamId>>,
     asking: &Mutex<Asking<'_>>,
 ) -> Result<(), EngineError> {
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(stream) = next else { return Ok(()) };
-        let asked = ask_member(store, what_if, &stream)?;
+        let asked = ask_member(store, what_if, horizon, &stream)?;
         let mut asking = asking.lock().unwrap_or_else(PoisonError::into_inner);
         if asking.go == Go::Stop {
             return Ok(());
@@ -278,6 +282,7 @@ struct Asked {
 fn ask_member(
     store: &dyn EventStore,
     what_if: &WhatIf,
+    horizon: Duration,
     stream: &StreamId,
 ) -> Result<Asked, EngineError> {
     let name = stream.as_str().strip_prefix(PREFIX).unwrap_or_default();
@@ -287,7 +292,8 @@ fn ask_member(
     let events: Vec<Event> =
         events(&slice.events).map(|one| one.map(|(_, event)| event)).collect::<Result<_, _>>()?;
     let mut asked = Asked { events: events.len() as u64, requests: 0, differences: Vec::new() };
-    let question = Question { draft: &what_if.draft, since: what_if.since, until: what_if.until };
+    let WhatIf { draft, since, until, .. } = what_if;
+    let question = Question { draft, since: *since, until: *until, horizon };
     self::what_if(&events, &question, |compared| {
         let about = |partner: &PartnerId| compared.titles.iter().any(|(_, of)| of == partner);
         if what_if.partner.as_ref().is_none_or(about) {

@@ -334,7 +334,7 @@ impl Auditor {
             EventBody::Refused(refused) => ledger.refused(at, &rules, refused)?,
             EventBody::MemberChanged { .. }
             | EventBody::MembershipLapsed { .. }
-            | EventBody::MembershipResumed
+            | EventBody::MembershipResumed { .. }
             | EventBody::Revoked { .. }
             | EventBody::TitleWithdrawn { .. }
             | EventBody::ExceptionGranted { .. }
