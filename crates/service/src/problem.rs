@@ -339,6 +339,8 @@ fn refused(code: Code) -> (StatusCode, &'static str, &'static str) {
         | Code::SecurityLevelNotAllowed
         | Code::AccountNotAllowed
         | Code::MaturityNotAllowed
+        | Code::TooManyStreams
+        | Code::DeviceElsewhere
         | Code::CapReached => return REFUSED,
     };
     (status, code.name(), title)

@@ -608,7 +608,9 @@ impl Ledger {
         let own_cap = title == TITLE_WITH_OWN_CAP;
         let limit = if own_cap { rules.own_title_week } else { rules.title_week };
         cap("title-week", in_week.filter(|one| one.title == title).count(), acquires, limit);
-        let counts = !matches!(adds, Adds::Revival(_));
+        // Whose plan is not known could be on any other.
+        let asked = plan != Some(PREMIUM) || partner == STRICT_PARTNER;
+        let counts = asked && !matches!(adds, Adds::Revival(_));
         let in_window = since(at - rules.member_rolling_days * DAY_MS).count();
         cap("member-rolling", in_window, counts, rules.member_rolling);
         if partner == STRICT_PARTNER {

@@ -118,6 +118,7 @@ id = "member-rolling"
 counts = "acquisitions_and_renewals"
 window = {{ rolling = "{member_rolling_days}d" }}
 limit = {member_rolling}
+guard = 'member.plan != "{PREMIUM}" || title.partner == "{STRICT_PARTNER}"'
 [partners.{STRICT_PARTNER}]
 [[partners.{STRICT_PARTNER}.caps]]
 id = "partner-active"

@@ -511,7 +511,7 @@ export interface paths {
             readonly cookie?: never;
         };
         /** Every title that was ever withdrawn for all members. */
-        readonly get: operations["list"];
+        readonly get: operations["withdrawals"];
         readonly put?: never;
         /**
          * Withdraws a title for all members. Once this is answered nobody acquires or renews it, and its
@@ -534,7 +534,7 @@ export interface paths {
             readonly cookie?: never;
         };
         /** How far a withdrawal has come. */
-        readonly get: operations["look"];
+        readonly get: operations["withdrawal"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -1276,6 +1276,14 @@ export interface components {
         readonly MemberFacts: {
             /** @default null */
             readonly account: components["schemas"]["Id"] | null;
+            /**
+             * Format: int32
+             * @description How many streams run beside the request.
+             * @default null
+             */
+            readonly concurrent_streams: number | null;
+            /** @default null */
+            readonly elsewhere_at: components["schemas"]["Instant"] | null;
             /**
              * Format: int32
              * @description The highest maturity rating that the profile may see.
@@ -2948,7 +2956,7 @@ export interface operations {
             };
         };
     };
-    readonly list: {
+    readonly withdrawals: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
@@ -3019,7 +3027,7 @@ export interface operations {
             };
         };
     };
-    readonly look: {
+    readonly withdrawal: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
