@@ -97,6 +97,36 @@ fn the_guide_is_true() {
     assert!(examples >= 8, "{examples}");
 }
 
+/// Each kind of rule that was collected is in the guide's last table, once, and every word of the
+/// language that the table names is shown in an example.
+#[test]
+fn the_guide_shows_where_each_kind_of_rule_is_written() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let (_, table) = guide.split_once("## Everything that services ask for").unwrap();
+    let kinds = [("C", 13), ("W", 8), ("E", 9), ("T", 16), ("D", 11), ("G", 7), ("A", 8), ("H", 6)];
+    let mut expected: Vec<String> = kinds
+        .iter()
+        .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
+        .collect();
+    let examples = guide_lines().join("\n");
+    let mut told = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [ids, _, place] = cells[..] else { panic!("{row}") };
+        told.extend(ids.split(',').map(|id| id.trim().to_owned()));
+        for code in place.split('`').skip(1).step_by(2) {
+            let word = |c: char| c.is_ascii_lowercase() || c == '_';
+            let named = code.split(|c| !word(c)).find(|word| !word.is_empty()).unwrap();
+            let elsewhere = ["frees_at", "carnet"].contains(&named);
+            assert!(elsewhere || examples.contains(named), "`{named}` is in no example: {row}");
+        }
+    }
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
+}
+
 #[test]
 fn the_smallest_policy() {
     let policy = right("");

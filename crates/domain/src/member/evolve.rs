@@ -271,8 +271,9 @@ fn acquired(member: &mut Member, at: Timestamp, acquired: &Acquired) -> Effect {
     }
     // Nor can what was over before be renewed beside the new one.
     for (_, license) in member.past.iter_mut() {
-        if license.closed.is_none() && license.title == *title && license.device == *device {
-            license.closed = Some(Closed { at, why: ClosedWhy::Replaced, waits: false });
+        if license.title == *title && license.device == *device {
+            let why = ClosedWhy::Replaced;
+            license.closed.get_or_insert(Closed { at, why, waits: false }).waits = false;
         }
     }
     set_aside_what_is_over(member, at);

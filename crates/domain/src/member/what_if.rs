@@ -227,6 +227,12 @@ impl<'a> Past<'a> {
                     asked.commands.clone_from(&refused.commands);
                     asked.refused = Some(reasons(refused));
                 }
+                // The same list had acquired it, and asked for it once more.
+                EventBody::Reissued { license, .. } if !self.known.contains_key(license) => {
+                    let acquires = |command: &&Command| matches!(command, Command::Acquire { license: made, .. } if made == license);
+                    let once_more = asked.commands.iter().find(acquires).cloned();
+                    asked.commands.extend(once_more);
+                }
                 EventBody::Reissued { .. } if event.cause.idempotency.is_none() => {
                     self.delivered_after_all(event);
                 }
