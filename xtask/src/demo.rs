@@ -9,5 +9,7 @@ pub(crate) fn run(options: &[String]) -> anyhow::Result<()> {
     cargo(["build", "--locked", "--release", "--package", "carnet"]).run()?;
     say("starting the demo");
     let binary = target().join("release").join(format!("carnet{}", std::env::consts::EXE_SUFFIX));
+    // As one writes it behind other tools: `cargo xtask demo -- --listen …`.
+    let options = options.strip_prefix(&["--".to_owned()]).unwrap_or(options);
     Shell::new(binary).args(["demo"]).args(options).become_it()
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use domain::{
-    Account, DeviceClass, PartnerId, Plan, ProfileId, SecurityLevel, SeriesId, Tag, Territory,
-    Timestamp, TitleId,
+    Account, DeviceClass, Duration, PartnerId, Plan, ProfileId, SecurityLevel, SeriesId, Tag,
+    Territory, Timestamp, TitleId,
 };
 
 /// Carnet licenses downloads: it lets members take titles offline and holds every copy to the
@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// Make and seal keys
     #[command(subcommand)]
     Keys(Keys),
-    /// Look at a store that no process has open
+    /// Look at a store that no process has open, or make it remember more
     #[command(subcommand)]
     Store(Store),
     /// Drive the real engine through a world of members, devices and faults, and audit it
@@ -94,6 +94,9 @@ pub(crate) enum Policy {
         /// Fail on warnings as well: rules that have no effect, or cannot have been meant
         #[arg(long)]
         strict: bool,
+        /// How far back the store remembers that it is for, where `carnet store raise-horizon` was used
+        #[arg(long, value_name = "LENGTH", default_value_t = domain::policy::HORIZON)]
+        horizon: Duration,
     },
     /// Tell which terms, gates and caps hold for a request, and where each comes from
     Explain(Box<Explain>),
@@ -248,6 +251,17 @@ pub(crate) enum Store {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Make members' states remember more, so that windows of a policy may be longer
+    ///
+    /// States are folded again from the events, which are all kept. It is never lowered.
+    RaiseHorizon {
+        /// The store of the ledger: `ledger` in the data directory
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// How far back, as a policy writes it: `800d`; at most 3660 days
+        #[arg(value_name = "LENGTH")]
+        horizon: Duration,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -256,7 +270,7 @@ pub(crate) struct Simulate {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// How many steps the world takes
-    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    #[arg(long, value_name = "N", default_value_t = simulation::STEPS)]
     pub(crate) steps: u64,
 }
 

@@ -55,7 +55,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let data = typed.data_dir.clone();
             node::run(demo::plan(typed)?, |address| demo::announce(address, &data))
         }
-        Command::Policy(Policy::Check { path, strict }) => policy::check(&path, strict),
+        Command::Policy(Policy::Check { path, strict, horizon }) => {
+            policy::check(&path, strict, horizon)
+        }
         Command::Policy(Policy::Explain(typed)) => policy::explain(*typed),
         Command::Policy(Policy::Diff { old, new, json }) => return policy::diff(&old, &new, json),
         Command::Policy(Policy::Replay(typed)) => policy::replay(&typed),
@@ -64,6 +66,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(Keys::Seal { input, output }) => keys::seal(&input, &output),
         Command::Store(Store::Verify { directory }) => store::verify(&directory),
         Command::Store(Store::Accept { directory }) => store::accept(&directory),
+        Command::Store(Store::RaiseHorizon { directory, horizon }) => {
+            store::raise_horizon(&directory, horizon)
+        }
         Command::Simulate(typed) => simulate::run(&typed),
         Command::Openapi => {
             print!("{}", service::openapi_json());

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use domain::Timestamp;
+use domain::policy::HORIZON_MAX;
 use drm::grant::GrantMemory;
 use engine::viewing::Viewing;
 use engine::{Engine, Policies};
@@ -75,11 +76,16 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 async fn assemble(plan: Plan) -> anyhow::Result<AppState> {
     let limits = &plan.limits;
     // What can be wrong with files comes before what is made or opened.
-    let policy = plan.policy.load()?;
+    let mut policy = plan.policy.load(HORIZON_MAX)?;
     let catalogue = plan.catalogue.load()?;
     let tokens = TokenVerifier::new(plan.issuers, limits.tokens_remembered_max)?;
     let ledger = open_store(&plan.data.join("ledger"), limits)?;
     let viewing = open_store(&plan.data.join("viewing"), limits)?;
+    let horizon = engine::horizon(&*ledger).await.context("reading how far back it remembers")?;
+    if policy.policy.reach() > horizon {
+        // Says where.
+        policy = plan.policy.load(horizon)?;
+    }
     tracing::info!(policy = %policy.policy.version, titles = catalogue.len(), "loaded");
     let policies = Policies::open(ledger.clone(), policy).await.context("publishing the policy")?;
     let policies = Arc::new(policies);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, ensure};
 use codec::policy::Loaded;
+use domain::Duration;
 use drm::content_keys::ContentKeys;
 use drm::signing_keys::SigningKeys;
 use playback::{Catalogue, Delivery, DrmSystem};
@@ -53,13 +54,14 @@ impl PolicySource {
         }
     }
 
-    pub(crate) fn load(&self) -> anyhow::Result<Loaded> {
+    /// For a store that remembers so much.
+    pub(crate) fn load(&self, horizon: Duration) -> anyhow::Result<Loaded> {
         let loaded = match self {
-            Self::Directory(directory) => codec::policy::load_dir(directory),
+            Self::Directory(directory) => codec::policy::load_dir_within(directory, horizon),
             Self::BuiltIn(files) => {
                 let files: Vec<_> =
                     files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-                codec::policy::parse(&files)
+                codec::policy::parse_within(&files, horizon)
             }
         };
         loaded.map_err(|errors| anyhow!("the policy is not usable:\n{errors}"))

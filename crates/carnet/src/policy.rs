@@ -12,7 +12,9 @@ mod test;
 use std::path::Path;
 
 use anyhow::anyhow;
-use codec::policy::{Loaded, load_dir, load_file};
+use codec::policy::{Loaded, load_dir_within, load_file_within};
+use domain::Duration;
+use domain::policy::HORIZON_MAX;
 
 pub(crate) use check::check;
 pub(crate) use diff::diff;
@@ -20,8 +22,15 @@ pub(crate) use explain::explain;
 pub(crate) use replay::replay;
 pub(crate) use test::test;
 
-/// A directory, or a policy of one file.
+/// A directory, or a policy of one file, whatever the store remembers that it is for.
 fn load(path: &Path) -> anyhow::Result<Loaded> {
-    let loaded = if path.is_file() { load_file(path) } else { load_dir(path) };
+    load_within(path, HORIZON_MAX)
+}
+
+fn load_within(path: &Path, horizon: Duration) -> anyhow::Result<Loaded> {
+    let loaded = match path.is_file() {
+        true => load_file_within(path, horizon),
+        false => load_dir_within(path, horizon),
+    };
     loaded.map_err(|errors| anyhow!("{errors}"))
 }

@@ -82,7 +82,7 @@ pub(crate) async fn follow(
 }
 
 async fn reload_policy(state: &AppState, source: &PolicySource) {
-    let loaded = match source.load() {
+    let loaded = match source.load(state.engine.horizon()) {
         Ok(loaded) => loaded,
         Err(error) => {
             tracing::error!("policy not reloaded, the last good version stays: {error:#}");

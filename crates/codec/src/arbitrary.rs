@@ -216,7 +216,8 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
                 Command::RecordPlays { device, sequences, plays }
             }),
         (license(), any::<u32>()).prop_map(|(license, term)| Command::DrmFailed { license, term }),
-        select(vec![Command::ChangeMember, Command::LapseMembership, Command::ResumeMembership,]),
+        select(vec![Command::ChangeMember, Command::LapseMembership]),
+        of(warrant()).prop_map(|warrant| Command::ResumeMembership { warrant }),
         (target(), warrant()).prop_map(|(target, warrant)| Command::Revoke { target, warrant }),
         id(domain::TitleId::new).prop_map(|title| Command::WithdrawTitle { title }),
         (id(domain::ExceptionId::new), allowance(), warrant()).prop_map(
@@ -342,7 +343,7 @@ fn around() -> impl Strategy<Value = EventBody> {
         }),
         (policy(), of(instant()))
             .prop_map(|(policy, ends_at)| EventBody::MembershipLapsed { policy, ends_at }),
-        Just(EventBody::MembershipResumed),
+        of(warrant()).prop_map(|warrant| EventBody::MembershipResumed { warrant }),
         (target(), warrant()).prop_map(|(target, warrant)| EventBody::Revoked { target, warrant }),
         id(domain::TitleId::new).prop_map(|title| EventBody::TitleWithdrawn { title }),
         (exception(), allowance(), warrant()).prop_map(|(exception, allowance, warrant)| {

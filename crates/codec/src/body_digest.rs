@@ -79,8 +79,11 @@ fn put(out: &mut Encoder<Vec<u8>>, command: &Command) -> Written {
         Command::LapseMembership => {
             out.array(1)?.u8(9)?;
         }
-        Command::ResumeMembership => {
+        Command::ResumeMembership { warrant: None } => {
             out.array(1)?.u8(10)?;
+        }
+        Command::ResumeMembership { warrant: Some(warrant) } => {
+            out.array(3)?.u8(10)?.str(&warrant.actor)?.str(&warrant.reason)?;
         }
         Command::Revoke { target, warrant } => {
             let (kind, id) = match target {

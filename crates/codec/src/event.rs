@@ -112,7 +112,7 @@ impl Kind {
             EventBody::Refused(_) => Self::Refused,
             EventBody::MemberChanged { .. } => Self::MemberChanged,
             EventBody::MembershipLapsed { .. } => Self::MembershipLapsed,
-            EventBody::MembershipResumed => Self::MembershipResumed,
+            EventBody::MembershipResumed { .. } => Self::MembershipResumed,
             EventBody::Revoked { .. } => Self::Revoked,
             EventBody::TitleWithdrawn { .. } => Self::TitleWithdrawn,
             EventBody::ExceptionGranted { .. } => Self::ExceptionGranted,
@@ -214,7 +214,9 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
             EventBody::MembershipLapsed { policy, ends_at } => {
                 out.encode(v1::MembershipLapsed::of(policy, *ends_at, at))
             }
-            EventBody::MembershipResumed => out.encode(v1::MembershipResumed {}),
+            EventBody::MembershipResumed { warrant } => {
+                out.encode(v1::MembershipResumed::of(warrant.as_ref()))
+            }
             EventBody::Revoked { target, warrant } => out.encode(v1::Revoked::of(target, warrant)),
             EventBody::TitleWithdrawn { title } => out.encode(v1::TitleWithdrawn::of(title)),
             EventBody::ExceptionGranted { exception, allowance, warrant } => {
@@ -297,10 +299,7 @@ fn decode_body(
         }
         (Kind::MemberChanged, 1) => item::<v1::MemberChanged<'_>>(input)?.into_domain(at),
         (Kind::MembershipLapsed, 1) => item::<v1::MembershipLapsed<'_>>(input)?.into_domain(at),
-        (Kind::MembershipResumed, 1) => {
-            let v1::MembershipResumed {} = item(input)?;
-            Ok(EventBody::MembershipResumed)
-        }
+        (Kind::MembershipResumed, 1) => Ok(item::<v1::MembershipResumed<'_>>(input)?.into_domain()),
         (Kind::Revoked, 1) => item::<v1::Revoked<'_>>(input)?.into_domain(),
         (Kind::TitleWithdrawn, 1) => item::<v1::TitleWithdrawn<'_>>(input)?.into_domain(),
         (Kind::ExceptionGranted, 1) => item::<v1::ExceptionGranted<'_>>(input)?.into_domain(at),

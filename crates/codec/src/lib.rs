@@ -14,7 +14,7 @@ pub mod withdrawal;
 
 pub use body_digest::body_digest;
 pub use event::{DecodeError, Kind, decode_event, encode_event};
-pub use snapshot::{REDUCER_FINGERPRINT, decode_snapshot, encode_snapshot};
+pub use snapshot::{decode_snapshot, encode_snapshot, reducer_fingerprint};
 
 #[cfg(test)]
 mod arbitrary;

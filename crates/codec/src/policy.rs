@@ -21,7 +21,8 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
 
-use domain::{Policy, PolicyVersion};
+use domain::policy::{HORIZON, HORIZON_MAX};
+use domain::{Duration, Policy, PolicyVersion};
 use ring::digest::{SHA256, digest};
 use texts::Texts;
 
@@ -80,19 +81,27 @@ pub struct PolicyErrors {
 /// # Errors
 /// When a file cannot be read, or the policy is wrong: all problems at once.
 pub fn load_dir(directory: &Path) -> Result<Loaded, PolicyErrors> {
-    let files = files(directory, |name| !name.ends_with(SCENARIO_ENDING))?;
-    let files: Vec<(&str, &str)> = files.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
-    parse(&files)
+    load_dir_within(directory, HORIZON)
 }
 
-/// Reads a policy of one file, whatever its name.
+/// The same for a store that remembers so much.
+///
+/// # Errors
+/// As there.
+pub fn load_dir_within(directory: &Path, horizon: Duration) -> Result<Loaded, PolicyErrors> {
+    let files = files(directory, |name| !name.ends_with(SCENARIO_ENDING))?;
+    let files: Vec<(&str, &str)> = files.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
+    parse_within(&files, horizon)
+}
+
+/// Reads a policy of one file, whatever its name, for a store that remembers so much.
 ///
 /// # Errors
 /// When the file cannot be read, or the policy is wrong: all problems at once.
-pub fn load_file(path: &Path) -> Result<Loaded, PolicyErrors> {
+pub fn load_file_within(path: &Path, horizon: Duration) -> Result<Loaded, PolicyErrors> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let text = read_file(path, &name)?;
-    parse(&[(MAIN_FILE, &text)]).map_err(|mut errors| {
+    parse_within(&[(MAIN_FILE, &text)], horizon).map_err(|mut errors| {
         for error in errors.errors.iter_mut().filter(|error| error.file == MAIN_FILE) {
             error.file = name.to_string();
         }
@@ -151,6 +160,14 @@ fn unreadable(path: &Path, error: &std::io::Error) -> PolicyErrors {
 /// # Errors
 /// When the policy is wrong: all problems at once.
 pub fn parse(files: &[(&str, &str)]) -> Result<Loaded, PolicyErrors> {
+    parse_within(files, HORIZON)
+}
+
+/// The same for a store that remembers so much.
+///
+/// # Errors
+/// As there.
+pub fn parse_within(files: &[(&str, &str)], horizon: Duration) -> Result<Loaded, PolicyErrors> {
     let mut files: Vec<(&str, String)> =
         files.iter().map(|(name, text)| (*name, text.replace("\r\n", "\n"))).collect();
     files.sort_unstable();
@@ -164,7 +181,7 @@ pub fn parse(files: &[(&str, &str)]) -> Result<Loaded, PolicyErrors> {
         let _ = write!(source, "file {} {name}\n{text}\n", text.len());
     }
     source.push_str(SOURCE_END);
-    let (policy, unsaid, texts) = rules::policy(&files, version(&source))?;
+    let (policy, unsaid, texts) = rules::policy(&files, version(&source), horizon)?;
     Ok(Loaded { policy, source, unsaid, texts })
 }
 
@@ -172,7 +189,8 @@ const SOURCE_HEADER: &str = "carnet policy 1\n";
 const SOURCE_END: &str = "end\n";
 
 /// Reads a policy from a stored [`Loaded::source`]. Under other time-zone data or another
-/// evaluation than it was stored with it is another policy, and has another version.
+/// evaluation than it was stored with it is another policy, and has another version. Its windows were
+/// looked at when it was loaded, and no store remembers less than it did.
 ///
 /// # Errors
 /// When the text is not one that [`parse`] made.
@@ -181,7 +199,7 @@ pub fn parse_source(source: &str) -> Result<Loaded, PolicyErrors> {
         let message = "is not a policy as this program stores it; load its files again";
         PolicyErrors::one("stored policy".to_owned(), None, message.to_owned())
     };
-    parse(&source_files(source).ok_or_else(damaged)?)
+    parse_within(&source_files(source).ok_or_else(damaged)?, HORIZON_MAX)
 }
 
 /// The files that a stored policy is of, each a name and a text.

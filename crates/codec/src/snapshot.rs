@@ -1,7 +1,7 @@
 //! Snapshots of a member: a disposable cache, thrown away when in doubt.
 //!
 //! So there is one shape, today's, and no versions: a program that folds or stores otherwise has
-//! another [`REDUCER_FINGERPRINT`] and never sees these bytes. The facts that entries and licenses
+//! another [`reducer_fingerprint`] and never sees these bytes. The facts that entries and licenses
 //! share in memory are stored once, and are shared again after reading.
 
 use std::collections::HashMap;
@@ -13,8 +13,8 @@ use domain::member::{
     Notice, Tallied, TalliedTitle,
 };
 use domain::{
-    DeviceId, ExceptionId, IdempotencyKey, LicenseId, Member, PartnerId, ProfileId, SeriesId, Tag,
-    TitleId,
+    DeviceId, Duration, ExceptionId, IdempotencyKey, LicenseId, Member, PartnerId, ProfileId,
+    SeriesId, Tag, TitleId,
 };
 use minicbor::{CborLen, Decode, Encode};
 
@@ -22,16 +22,18 @@ use crate::event::{DecodeError, never};
 use crate::v1::{self, At, Class, Key, list, optional, words};
 
 /// Raised with every change to what `evolve` makes of an event, or to the shapes in this file.
-const REDUCER_VERSION: u64 = 5;
+const REDUCER_VERSION: u64 = 6;
 
 /// Names what folded a member: the reducer, and how far back it remembers. A snapshot under
 /// another fingerprint is not read.
-pub const REDUCER_FINGERPRINT: u64 = fingerprint(&[
-    REDUCER_VERSION,
-    domain::policy::HORIZON.as_millis().unsigned_abs(),
-    member::IDEMPOTENCY_KEPT.as_millis().unsigned_abs(),
-    member::REFUSALS_KEPT.as_millis().unsigned_abs(),
-]);
+pub const fn reducer_fingerprint(horizon: Duration) -> u64 {
+    fingerprint(&[
+        REDUCER_VERSION,
+        horizon.as_millis().unsigned_abs(),
+        member::IDEMPOTENCY_KEPT.as_millis().unsigned_abs(),
+        member::REFUSALS_KEPT.as_millis().unsigned_abs(),
+    ])
+}
 
 /// FNV-1a over the numbers.
 const fn fingerprint(mut numbers: &[u64]) -> u64 {
@@ -81,6 +83,8 @@ struct Stored<'b> {
     remembered: Vec<Remembered<'b>>,
     #[b(10)]
     refusals: Vec<Refusal<'b>>,
+    #[n(15)]
+    horizon_ms: i64,
 }
 
 #[derive(Encode, Decode)]
@@ -262,6 +266,11 @@ enum Effect<'b> {
     },
     #[n(8)]
     Done,
+    #[n(9)]
+    ExceptionGranted {
+        #[b(0)]
+        exception: &'b str,
+    },
 }
 
 words! {
@@ -325,6 +334,7 @@ pub fn encode_snapshot(member: &Member) -> Vec<u8> {
             })
             .collect(),
         facts: facts.stored,
+        horizon_ms: history.horizon().as_millis(),
     };
     match minicbor::to_vec(stored) {
         Ok(bytes) => bytes,
@@ -351,6 +361,7 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Member, DecodeError> {
         exceptions,
         remembered,
         refusals,
+        horizon_ms,
     } = minicbor::decode(bytes)?;
     let at = At(At(domain::Timestamp::from_millis(0)).instant(last_at)?);
     let facts = FactsRead(list(facts, |facts| Ok(Arc::new(facts.into_domain(at)?)))?);
@@ -361,8 +372,12 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Member, DecodeError> {
         }
     }
     let devices_counted = list(devices_counted, |entry| entry.into_domain(at))?;
-    let history =
-        member::History::restored(entries, devices_counted, list(tallies, Tally::into_domain)?);
+    let history = member::History::restored(
+        Duration::from_millis(horizon_ms),
+        entries,
+        devices_counted,
+        list(tallies, Tally::into_domain)?,
+    );
     let refusal = |Refusal { at: refused_at, refused }: Refusal<'_>| {
         Ok((at.instant(refused_at)?, Arc::new(refused.into_domain(at)?)))
     };
@@ -687,6 +702,9 @@ impl<'b> From<&'b DomainEffect> for Effect<'b> {
             DomainEffect::Closed { closed } => {
                 Self::Closed { closed: closed.iter().map(LicenseId::as_str).collect() }
             }
+            DomainEffect::ExceptionGranted { exception } => {
+                Self::ExceptionGranted { exception: exception.as_str() }
+            }
             DomainEffect::Done => Self::Done,
         }
     }
@@ -709,6 +727,9 @@ impl Effect<'_> {
             Self::Closed { closed } => DomainEffect::Closed {
                 closed: list(closed, |license| Ok(LicenseId::new(license)?))?,
             },
+            Self::ExceptionGranted { exception } => {
+                DomainEffect::ExceptionGranted { exception: ExceptionId::new(exception)? }
+            }
             Self::Done => DomainEffect::Done,
         })
     }

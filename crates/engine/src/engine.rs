@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use codec::encode_event;
 use domain::member::{Command, Eligibility, Idempotency, eligibility};
-use domain::{Decision, Event, IdempotencyKey, Member, MemberId, Policy, Request};
+use domain::policy::HORIZON;
+use domain::{Decision, Duration, Event, IdempotencyKey, Member, MemberId, Policy, Request};
 use store::{AppendError, EventStore, Recorded, StreamId, Version};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::cache::States;
 use crate::error::EngineError;
 use crate::folded::{Folded, events, load, stream};
+use crate::horizon::horizon;
 use crate::lanes::{LaneFull, Lanes};
 use crate::policies::Policies;
 use crate::snapshots::Snapshots;
@@ -34,11 +36,18 @@ pub struct Options {
     pub in_flight_max: usize,
     /// A snapshot is due when so many events follow the last one.
     pub snapshot_every: u64,
+    /// How far back states remember. [`Engine::open`] asks the store.
+    pub horizon: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cached_bytes_max: 64 << 20, in_flight_max: 2_048, snapshot_every: 64 }
+        Self {
+            cached_bytes_max: 64 << 20,
+            in_flight_max: 2_048,
+            snapshot_every: 64,
+            horizon: HORIZON,
+        }
     }
 }
 
@@ -99,21 +108,23 @@ pub fn idempotency(key: IdempotencyKey, commands: &[Command]) -> Idempotency {
 }
 
 impl Engine {
-    /// With the titles that are withdrawn on this store.
+    /// With what the store says of itself: the titles that are withdrawn, and how far back states
+    /// remember.
     ///
     /// # Errors
-    /// When it cannot be read which these are.
+    /// When that cannot be read.
     pub async fn open(
         store: Arc<dyn EventStore>,
         policies: Arc<Policies>,
         options: Options,
     ) -> Result<Self, EngineError> {
-        let engine = Self::new(store, policies, options);
+        let horizon = horizon(&*store).await?;
+        let engine = Self::new(store, policies, Options { horizon, ..options });
         engine.withdrawals().read().await?;
         Ok(engine)
     }
 
-    /// For a store on which no title was withdrawn.
+    /// For a store on which no title was withdrawn, and that remembers what the options say.
     pub fn new(store: Arc<dyn EventStore>, policies: Arc<Policies>, options: Options) -> Self {
         Self(Arc::new(Inner {
             withdrawals: Withdrawals::new(Arc::clone(&store)),
@@ -261,6 +272,10 @@ impl Engine {
         self.0.in_flight.available_permits() <= self.0.options.in_flight_max / 2
     }
 
+    pub fn horizon(&self) -> Duration {
+        self.0.options.horizon
+    }
+
     pub fn policies(&self) -> &Arc<Policies> {
         &self.0.policies
     }
@@ -332,7 +347,7 @@ impl Inner {
 
     async fn load(&self, stream: StreamId) -> Result<Folded, EngineError> {
         self.counters.loads.fetch_add(1, Ordering::Relaxed);
-        load(&*self.store, stream).await
+        load(&*self.store, stream, self.options.horizon).await
     }
 
     fn make(&self, folded: &Folded, request: &Request) -> Result<Made, EngineError> {

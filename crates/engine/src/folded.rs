@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use codec::{REDUCER_FINGERPRINT, decode_event, decode_snapshot};
+use codec::{decode_event, decode_snapshot, reducer_fingerprint};
 use domain::member::{CountedKind, follow};
-use domain::{Event, Member, MemberId};
+use domain::{Duration, Event, Member, MemberId};
 use store::{EventStore, Recorded, StreamId, Version};
 
 use crate::error::EngineError;
@@ -29,9 +29,13 @@ pub(crate) fn stream(member: &MemberId) -> Result<StreamId, EngineError> {
 }
 
 /// Everything, by way of the newest usable snapshot.
-pub(crate) async fn load(store: &dyn EventStore, stream: StreamId) -> Result<Folded, EngineError> {
-    let mut slice = store.read(&stream, 0, Some(REDUCER_FINGERPRINT)).await?;
-    let mut folded = Folded::nothing(stream);
+pub(crate) async fn load(
+    store: &dyn EventStore,
+    stream: StreamId,
+    horizon: Duration,
+) -> Result<Folded, EngineError> {
+    let mut slice = store.read(&stream, 0, Some(reducer_fingerprint(horizon))).await?;
+    let mut folded = Folded::nothing(stream, horizon);
     if let Some(snapshot) = slice.snapshot {
         match decode_snapshot(&snapshot.body) {
             Ok(member) => {
@@ -48,8 +52,9 @@ pub(crate) async fn load(store: &dyn EventStore, stream: StreamId) -> Result<Fol
 
 impl Folded {
     /// Of a stream that nothing was read of.
-    pub(crate) fn nothing(stream: StreamId) -> Self {
-        Self { stream, version: 0, member: Arc::default(), snapshot: 0 }
+    pub(crate) fn nothing(stream: StreamId, horizon: Duration) -> Self {
+        let member = Arc::new(Member::remembering(horizon));
+        Self { stream, version: 0, member, snapshot: 0 }
     }
 
     /// Folds in what the store recorded behind this version.

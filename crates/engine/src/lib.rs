@@ -9,6 +9,7 @@ mod cache;
 mod engine;
 mod error;
 mod folded;
+mod horizon;
 mod lanes;
 mod policies;
 mod snapshots;
@@ -18,6 +19,7 @@ pub mod withdrawals;
 
 pub use engine::{Decided, Engine, Options, Stats, idempotency};
 pub use error::EngineError;
+pub use horizon::{fold_anew, horizon, raise_horizon};
 pub use policies::Policies;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::EngineError;
+use crate::horizon::horizon;
 
 #[derive(Debug)]
 pub struct Policies {
@@ -56,6 +57,13 @@ impl Policies {
     /// # Errors
     /// When it could not be stored; then nothing has changed, or [`Self::refresh`] will tell.
     pub async fn publish(&self, Loaded { policy, source, .. }: Loaded) -> Result<(), EngineError> {
+        let (reach, horizon) = (policy.reach(), horizon(&*self.store).await?);
+        if reach > horizon {
+            return Err(EngineError::Invalid(format!(
+                "a window of the policy is {reach}, and members' states remember {horizon}; raise that \
+                 with the service stopped: `carnet store raise-horizon DIR {reach}`"
+            )));
+        }
         self.store_source(&policy.version, &source).await?;
         let list = index()?;
         let body = policy.version.as_str().as_bytes().to_vec();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use codec::{REDUCER_FINGERPRINT, encode_snapshot};
+use codec::{encode_snapshot, reducer_fingerprint};
 use domain::Member;
 use store::{EventStore, Snapshot, StreamId, Version};
 use tokio::sync::{Mutex, mpsc};
@@ -46,9 +46,10 @@ impl Snapshots {
     pub(crate) async fn keep(&self, store: &dyn EventStore) {
         let mut waiting = self.waiting.lock().await;
         while let Some(Due { stream, version, member }) = waiting.recv().await {
+            let fingerprint = reducer_fingerprint(member.history.horizon());
             let body = encode_snapshot(&member).into();
             drop(member);
-            let snapshot = Snapshot { version, fingerprint: REDUCER_FINGERPRINT, body };
+            let snapshot = Snapshot { version, fingerprint, body };
             // A snapshot that is not kept is no loss, and the store has said why in its log.
             let _ = store.put_snapshot(&stream, snapshot).await;
         }

@@ -11,13 +11,14 @@ use std::thread;
 
 pub use domain::member::what_if::{Compared, Reason, Verdict};
 use domain::member::what_if::{Question, what_if};
-use domain::{Event, MemberId, PartnerId, Policy, Timestamp, TitleId};
+use domain::{Duration, Event, MemberId, PartnerId, Policy, Timestamp, TitleId};
 use futures::executor::block_on;
 use futures::future::join_all;
 use store::{Cursor, EventStore, Recorded, StreamId};
 
 use crate::error::EngineError;
 use crate::folded::{PREFIX, events};
+use crate::horizon::horizon;
 
 /// Members listed at once, and few more than may wait to be asked.
 const PAGE_MEMBERS: usize = 16_384;
@@ -194,12 +195,14 @@ pub fn run(
     progress: &mut (dyn FnMut(Progress) -> Go + Send),
     visit: &mut (dyn FnMut(Kind, &Difference) + Send),
 ) -> Result<Report, EngineError> {
+    // A draft may ask further back than anybody could before.
+    let horizon = block_on(horizon(store))?.max(what_if.draft.reach());
     let asking = Mutex::new(Asking { report: Report::default(), progress, visit, go: Go::On });
     let (found, waiting) = sync_channel(PAGE_MEMBERS / AT_HAND);
     let waiting = Mutex::new(waiting);
     let outcome = thread::scope(|scope| {
         let askers: Vec<_> = (0..what_if.threads.max(1))
-            .map(|_| scope.spawn(|| ask_members(store, what_if, &waiting, &asking)))
+            .map(|_| scope.spawn(|| ask_members(store, what_if, horizon, &waiting, &asking)))
             .collect();
         // Ends when the askers do, should one of them fail.
         let listed = list_members(store, found);
@@ -255,6 +258,7 @@ fn list_members(
 fn ask_members(
     store: &dyn EventStore,
     what_if: &WhatIf,
+    horizon: Duration,
     waiting: &Mutex<Receiver<Vec<StreamId>>>,
     asking: &Mutex<Asking<'_>>,
 ) -> Result<(), EngineError> {
@@ -263,7 +267,7 @@ fn ask_members(
         let Ok(streams) = next else { return Ok(()) };
         let pasts = block_on(join_all(streams.iter().map(|stream| store.read(stream, 0, None))));
         for (stream, past) in streams.iter().zip(pasts) {
-            let asked = ask_member(what_if, stream, &past?.events)?;
+            let asked = ask_member(what_if, horizon, stream, &past?.events)?;
             let mut asking = asking.lock().unwrap_or_else(PoisonError::into_inner);
             if asking.go == Go::Stop {
                 return Ok(());
@@ -282,6 +286,7 @@ struct Asked {
 
 fn ask_member(
     what_if: &WhatIf,
+    horizon: Duration,
     stream: &StreamId,
     recorded: &[Recorded],
 ) -> Result<Asked, EngineError> {
@@ -293,7 +298,8 @@ fn ask_member(
         past.push(event?.1);
     }
     let mut asked = Asked { events: past.len() as u64, requests: 0, differences: Vec::new() };
-    let question = Question { draft: &what_if.draft, since: what_if.since, until: what_if.until };
+    let WhatIf { draft, since, until, .. } = what_if;
+    let question = Question { draft, since: *since, until: *until, horizon };
     self::what_if(&past, &question, |compared| {
         let about = |partner: &PartnerId| compared.titles.iter().any(|(_, of)| of == partner);
         if what_if.partner.as_ref().is_none_or(about) {

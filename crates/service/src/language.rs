@@ -11,6 +11,17 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use codec::policy::texts::{Language, Parameter, Texts, Topic, Value};
 use domain::RuleId;
+use utoipa::IntoParams;
+
+/// The header, as it is documented where members are told something.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct AcceptLanguage {
+    /// What is told to members is told so, where the policy has texts for it
+    #[expect(dead_code, reason = "the outermost layer reads it")]
+    #[param(rename = "Accept-Language")]
+    accept_language: Option<String>,
+}
 
 /// Of the languages in a header, so many are looked at.
 const RANGES_MAX: usize = 32;

@@ -36,6 +36,7 @@ pub(crate) fn api() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(policies::policies))
         .routes(routes!(policies::policy))
         .routes(routes!(support::revoke))
+        .routes(routes!(support::resume))
         .routes(routes!(support::grant_exception))
         .routes(routes!(support::end_exception))
         .routes(routes!(withdrawals::withdraw, withdrawals::withdrawals))

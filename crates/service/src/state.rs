@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use domain::member::Allowance;
-use domain::{ExceptionId, IdempotencyKey, LicenseId, Timestamp};
+use domain::{ExceptionId, LicenseId, Timestamp};
 use drm::content_keys::ContentKeys;
 use drm::grant::{GrantMemory, GrantSigner, GrantVerifier};
 use drm::lease::LeaseSigner;
@@ -16,7 +15,6 @@ use drm::signing_keys::SigningKeys;
 use engine::viewing::Viewing;
 use engine::{Engine, Policies};
 use playback::{Catalogue, Delivery};
-use ring::digest::{SHA256, digest};
 use std::sync::Arc;
 
 use crate::auth::AuthError;
@@ -139,6 +137,12 @@ impl Ids {
         LicenseId::new(&id).expect("30 letters and digits are an id")
     }
 
+    #[expect(clippy::expect_used, reason = "INVARIANT: 30 letters and digits are an id")]
+    pub(crate) fn exception(&self) -> ExceptionId {
+        let id = format!("exc_{}", base32((self.random)()));
+        ExceptionId::new(&id).expect("30 letters and digits are an id")
+    }
+
     pub(crate) fn withdrawal(&self) -> String {
         format!("wdr_{}", base32((self.random)()))
     }
@@ -150,22 +154,6 @@ impl Ids {
     pub fn request(&self) -> String {
         format!("{}-{:x}", self.prefix, self.requests.fetch_add(1, Ordering::Relaxed))
     }
-}
-
-/// Of what is granted under a key: its retry speaks of the same exception.
-#[expect(clippy::expect_used, reason = "INVARIANT: 30 letters and digits are an id")]
-pub(crate) fn exception_id(
-    key: &IdempotencyKey,
-    position: usize,
-    allowance: &Allowance,
-) -> ExceptionId {
-    let Allowance { rule, amount, until } = allowance;
-    let seed = format!("{key} {position} {rule} {amount} {until}");
-    let hash = digest(&SHA256, seed.as_bytes());
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
-    let id = format!("exc_{}", base32(bytes));
-    ExceptionId::new(&id).expect("30 letters and digits are an id")
 }
 
 /// 26 letters and digits of Crockford's alphabet, in lower case: nothing to mistake on the phone.

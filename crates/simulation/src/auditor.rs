@@ -383,9 +383,13 @@ impl Auditor {
                 ledger.lapsed = true;
                 ledger.copies.values_mut().for_each(|copy| copy.cut(at, copy.cuts.0, ends));
             }
-            EventBody::MembershipResumed => {
-                (ledger.lapsed, ledger.revoked) = (false, false);
-                ledger.copies.values_mut().for_each(|copy| copy.cut(at, copy.cuts.0, NEVER));
+            EventBody::MembershipResumed { warrant } => {
+                ledger.revoked = false;
+                // An operator gives back what was revoked; a lapse stays.
+                if warrant.is_none() {
+                    ledger.lapsed = false;
+                    ledger.copies.values_mut().for_each(|copy| copy.cut(at, copy.cuts.0, NEVER));
+                }
             }
             EventBody::Revoked { target, .. } => ledger.taken_back(target)?,
             EventBody::TitleWithdrawn { title } => {
@@ -944,7 +948,7 @@ impl Ledger {
             | (Command::DrmFailed { .. }, Outcome::DrmFailureRecorded { .. })
             | (Command::ChangeMember, Outcome::MemberChanged { .. })
             | (Command::LapseMembership, Outcome::MembershipLapsed { .. })
-            | (Command::ResumeMembership, Outcome::MembershipResumed { .. })
+            | (Command::ResumeMembership { .. }, Outcome::MembershipResumed { .. })
             | (Command::Revoke { .. }, Outcome::Revoked { .. })
             | (Command::WithdrawTitle { .. }, Outcome::TitleWithdrawn { .. })
             | (Command::GrantException { .. }, Outcome::ExceptionGranted { .. })

@@ -199,7 +199,7 @@ impl Account {
         match (random.below(100), random.pick(&held).copied(), random.pick(&devices).copied()) {
             (0..30, ..) => Command::ChangeMember,
             (30..38, ..) => Command::LapseMembership,
-            (38..64, ..) => Command::ResumeMembership,
+            (38..64, ..) => Command::ResumeMembership { warrant: None },
             (64..72, Some(license), _) => {
                 Command::Revoke { target: Target::License(license.clone()), warrant }
             }

@@ -56,6 +56,9 @@ pub struct Failure {
     pub what: String,
 }
 
+/// How long a world is worth watching: what its tests do.
+pub const STEPS: u64 = 4_000;
+
 /// Runs the world of a seed for so many steps, and then lets it come to rest.
 ///
 /// # Errors

@@ -1,7 +1,5 @@
 use super::*;
 
-const STEPS: u64 = 4_000;
-
 #[track_caller]
 fn passes(seed: u64, steps: u64) -> Report {
     run(seed, steps).unwrap_or_else(|failure| panic!("{failure}"))

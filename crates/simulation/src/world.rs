@@ -11,6 +11,7 @@ use codec::decode_event;
 use codec::policy::{Loaded, parse};
 use domain::member::what_if::{Question, what_if};
 use domain::member::{Answer, EventBody};
+use domain::policy::HORIZON;
 use domain::{Event, Member, MemberId, Request, Timestamp, decide, evolve};
 use engine::{Decided, Engine, EngineError, Options, Policies};
 use store::{EventStore, StreamId, Version};
@@ -189,7 +190,8 @@ impl World {
     /// An unchanged policy would have answered everything as it was answered.
     fn ask_again(&self, member: &MemberId, events: &[Event]) -> Verdict {
         let [Loaded { policy, .. }] = self.policies.as_slice() else { return Ok(()) };
-        let question = Question { draft: policy, since: Timestamp::MIN, until: Timestamp::MAX };
+        let (since, until, horizon) = (Timestamp::MIN, Timestamp::MAX, HORIZON);
+        let question = Question { draft: policy, since, until, horizon };
         let mut different = None;
         what_if(events, &question, |compared| {
             if compared.was != compared.would_be || compared.other_terms {
@@ -220,6 +222,7 @@ impl World {
             cached_bytes_max: *self.random.pick(&[0, 8 << 10, 64 << 20]).unwrap_or(&0),
             in_flight_max: *self.random.pick(&[3, 64, 64]).unwrap_or(&3),
             snapshot_every: *self.random.pick(&[1, 5, 64]).unwrap_or(&1),
+            horizon: HORIZON,
         };
         let store = self.disk.reached_by(number);
         let engine = Engine::new(store, Arc::new(policies), options);

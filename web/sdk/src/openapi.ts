@@ -332,6 +332,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/operator/members/{member}/resumptions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Gives back a member that was revoked: it may acquire again, and what was closed stays closed. A
+         *     membership that lapsed stays so until the service API's `resume_membership`.
+         */
+        readonly post: operations["resume"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/operator/members/{member}/revocations": {
         readonly parameters: {
             readonly query?: never;
@@ -343,8 +363,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Takes back a license, a device or the whole member, at once and for good: what a device still
-         *     plays of it, it plays until its lease ends or it checks in. A member is given back by the
-         *     service API's `resume_membership`.
+         *     plays of it, it plays until its lease ends or it checks in. A member is given back by a resumption.
          */
         readonly post: operations["revoke"];
         readonly delete?: never;
@@ -1025,6 +1044,8 @@ export interface components {
             /** @enum {string} */
             readonly type: "membership_lapsed";
         } | {
+            readonly actor?: string | null;
+            readonly reason?: string | null;
             /** @enum {string} */
             readonly type: "membership_resumed";
         } | {
@@ -1508,6 +1529,10 @@ export interface components {
         };
         /** @enum {string} */
         readonly ReplayState: "running" | "done" | "stopped" | "failed";
+        readonly ResumedAnswer: {
+            /** @description It was not revoked, and nothing changed. */
+            readonly already: boolean;
+        };
         readonly RevocationBody: {
             readonly reason: string;
             readonly target: components["schemas"]["Target"];
@@ -2549,6 +2574,51 @@ export interface operations {
             };
         };
     };
+    readonly resume: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Binds a retry to the first telling */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly member: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        readonly responses: {
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ResumedAnswer"];
+                };
+            };
+            /** @description There is no such member */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly revoke: {
         readonly parameters: {
             readonly query?: never;
@@ -2860,6 +2930,8 @@ export interface operations {
         readonly responses: {
             readonly 200: {
                 headers: {
+                    /** @description `true`: there were more */
+                    readonly "Carnet-Cut"?: boolean;
                     readonly [name: string]: unknown;
                 };
                 content: {

@@ -20,7 +20,7 @@ fn the_help_lists_every_command() {
           demo      Run everything on this machine with sample titles, sample rules and two members
           policy    Check, try, explain and compare policies
           keys      Make and seal keys
-          store     Look at a store that no process has open
+          store     Look at a store that no process has open, or make it remember more
           simulate  Drive the real engine through a world of members, devices and faults, and audit it
           openapi   Print the OpenAPI document of the HTTP APIs
           help      Print this message or the help of the given subcommand(s)

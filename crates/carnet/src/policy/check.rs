@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::ensure;
 use codec::policy::lint::lint;
+use domain::Duration;
 
-use super::load;
+use super::load_within;
 
-pub(crate) fn check(path: &Path, strict: bool) -> anyhow::Result<()> {
-    let loaded = load(path)?;
+pub(crate) fn check(path: &Path, strict: bool, horizon: Duration) -> anyhow::Result<()> {
+    let loaded = load_within(path, horizon)?;
     let warnings = lint(&loaded);
     for warning in &warnings {
         println!("warning: {warning}");

@@ -9,6 +9,7 @@
 
 mod crash;
 mod demo;
+mod horizon;
 mod logs;
 mod messages;
 mod policy;

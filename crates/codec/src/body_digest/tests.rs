@@ -98,7 +98,7 @@ fn digests_are_for_as_long_as_keys_are_remembered() {
         },
         Command::ChangeMember,
         Command::LapseMembership,
-        Command::ResumeMembership,
+        Command::ResumeMembership { warrant: None },
         Command::Revoke { target: Target::Member, warrant: warrant() },
         Command::WithdrawTitle { title: TitleId::new("title").unwrap() },
         Command::GrantException {
@@ -111,6 +111,7 @@ fn digests_are_for_as_long_as_keys_are_remembered() {
             warrant: warrant(),
         },
         Command::EndException { exception: "x".parse().unwrap(), warrant: warrant() },
+        Command::ResumeMembership { warrant: Some(warrant()) },
     ];
     let digests: Vec<String> =
         every.iter().map(|command| hex(body_digest(std::slice::from_ref(command)))).collect();
@@ -131,7 +132,8 @@ fn digests_are_for_as_long_as_keys_are_remembered() {
         d4dd360e58cc49767633b2b6e6a7d1c3cd6b4632384731917cccf54dcda1070e
         a996b21e185beb6608b5446427bc442a89f4145df50634f48f87ddc38caaffb2
         3813172c4042cd4c0a9de7e17682e720cb6e54d441668463dcec9da77e47e07f
-        044c78b0ea7530af744b59fc5eb9a62161cf083ecfe3585aa5fa6b748a00a6de"#]]
+        044c78b0ea7530af744b59fc5eb9a62161cf083ecfe3585aa5fa6b748a00a6de
+        f17017319f7fe566663f1481dbe2ad009eca760d88499ab400cb57eb982e29a0"#]]
     .assert_eq(&digests.join("\n"));
 }
 

@@ -434,7 +434,7 @@ fn refused_around() -> Refused {
         commands: vec![
             Command::ChangeMember,
             Command::LapseMembership,
-            Command::ResumeMembership,
+            Command::ResumeMembership { warrant: None },
             Command::Revoke { target: Target::Member, warrant: warrant() },
             Command::WithdrawTitle { title: title("10.5240/7791-8534") },
             Command::GrantException {
@@ -653,7 +653,8 @@ fn samples() -> Vec<(&'static str, Event)> {
             policy: policy(),
             ends_at: Some(at("2026-03-04T12:00:00Z")),
         }),
-        bare(EventBody::MembershipResumed),
+        bare(EventBody::MembershipResumed { warrant: None }),
+        full(EventBody::MembershipResumed { warrant: Some(warrant()) }),
         case("license", revoked(Target::License(license("lic-1")))),
         case("device", revoked(Target::Device(device("phone-1")))),
         case("member", revoked(Target::Member)),

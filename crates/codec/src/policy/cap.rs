@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::member::CountedKind;
 use domain::policy::{
-    Cap, Counts, HORIZON, Kinds, Limit, LimitBy, Of, ScopeKey, Since, When, Window,
+    Cap, Counts, HORIZON_MAX, Kinds, Limit, LimitBy, Of, ScopeKey, Since, When, Window,
 };
 use domain::time::{CalendarUnit, Zone};
 use domain::{DeviceClass, Duration, Fact, Plan, RuleId, Tag, Territory};
@@ -306,10 +306,17 @@ fn remembered(node: &Node<'_>) -> Option<Duration> {
     let length = node.duration()?;
     if length == Duration::ZERO {
         node.note("a window of no length counts nothing; write how far back to count");
-    } else if length > HORIZON {
+    } else if length > HORIZON_MAX {
         node.note(format!(
-            "a member's state remembers {HORIZON}, and this window is {length}; write at most \
-             `{HORIZON}`, or `lifetime = true`"
+            "a window is at most {HORIZON_MAX}, and this one is {length}; write `lifetime = true` \
+             for what never frees"
+        ));
+    } else if length > node.horizon() {
+        let horizon = node.horizon();
+        node.note(format!(
+            "a member's state remembers {horizon}, and this window is {length}; write at most \
+             `{horizon}` or `lifetime = true`, or raise what is remembered with the service \
+             stopped: `carnet store raise-horizon DIR {length}`"
         ));
     }
     Some(length)

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use domain::policy::{Policy, Rules};
+use domain::policy::{HORIZON_MAX, Policy, Rules};
 use domain::{PartnerId, SeriesId, TitleId};
 
 use super::read::{Fields, File, Node};
@@ -54,7 +54,7 @@ impl Places {
         let mut places = Self::default();
         let errors = RefCell::new(Vec::new());
         for (name, text) in source_files(&loaded.source).unwrap_or_default() {
-            let file = File { name, text, errors: &errors };
+            let file = File { name, text, errors: &errors, horizon: HORIZON_MAX };
             let Some(document) = file.document() else { continue };
             let mut root = Fields::root(file, &document);
             places.level(&Scope::AllTitles, &mut root);

@@ -17,6 +17,8 @@ pub(super) struct File<'a> {
     pub(super) name: &'a str,
     pub(super) text: &'a str,
     pub(super) errors: &'a RefCell<Vec<PolicyError>>,
+    /// How far back a member's state remembers.
+    pub(super) horizon: Duration,
 }
 
 /// A value, where it stands, and by which path it was reached.
@@ -66,6 +68,12 @@ pub(super) fn told(mut errors: Vec<PolicyError>) -> PolicyErrors {
     let untold = errors.len().saturating_sub(ERRORS_MAX);
     errors.truncate(ERRORS_MAX);
     PolicyErrors { errors, untold }
+}
+
+impl Node<'_> {
+    pub(super) fn horizon(&self) -> Duration {
+        self.file.horizon
+    }
 }
 
 impl<'a> Fields<'a> {

@@ -29,10 +29,11 @@ const LENGTH_MAX: Duration = Duration::days(3_660);
 pub(super) fn policy(
     files: &[(&str, String)],
     version: PolicyVersion,
+    horizon: Duration,
 ) -> Result<(Policy, Vec<AbsentFact>, Texts), PolicyErrors> {
     let errors = RefCell::new(Vec::new());
     let files: Vec<File<'_>> =
-        files.iter().map(|(name, text)| File { name, text, errors: &errors }).collect();
+        files.iter().map(|(name, text)| File { name, text, errors: &errors, horizon }).collect();
     let documents: Vec<_> =
         files.iter().filter_map(|file| Some((*file, file.document()?))).collect();
     let mut draft = Draft::default();
@@ -41,7 +42,7 @@ pub(super) fn policy(
     }
     if files.iter().all(|file| file.name != MAIN_FILE) {
         let name = MAIN_FILE;
-        let missing = File { name, text: "", errors: &errors };
+        let missing = File { name, text: "", errors: &errors, horizon };
         missing.note(None, "", "is missing; it holds the rules for all titles".to_owned());
     }
     let texts = texts::read(&draft.texts, &draft.seen.ids);

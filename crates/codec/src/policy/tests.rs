@@ -319,7 +319,7 @@ fn windows() {
         window = "30d"
         "#,
         expect![[r#"
-            policy.toml, line 9, field `caps[0].window.rolling`: a member's state remembers 400d, and this window is 401d; write at most `400d`, or `lifetime = true`
+            policy.toml, line 9, field `caps[0].window.rolling`: a member's state remembers 400d, and this window is 401d; write at most `400d` or `lifetime = true`, or raise what is remembered with the service stopped: `carnet store raise-horizon DIR 401d`
             policy.toml, line 10, field `caps[1]`: `renewals` are counted in a window; add `window = { rolling = "30d" }` or `window = { calendar = "month", zone = "Europe/Berlin" }`
             policy.toml, line 18, field `caps[2].window`: `active_licenses` counts what is true now; remove the window, or count `acquisitions`
             policy.toml, line 23, field `caps[3].window.zone`: a window `rolling` is the same in every zone; leave `zone` out
@@ -335,6 +335,25 @@ fn windows() {
     right(
         "[[caps]]\nid = \"c\"\ncounts = \"renewals\"\nlimit = 1\nwindow = { rolling = \"400d\" }",
     );
+}
+
+/// "A policy with a longer window is refused at load, naming the command that raises the horizon"
+#[test]
+fn a_store_that_remembers_more_takes_longer_windows() {
+    let text = |days: u32| {
+        format!(
+            "format = 1\nname = \"x\"\neffective_from = 2026-01-01T00:00:00Z\n[[caps]]\nid = \"c\"\n\
+             counts = \"renewals\"\nlimit = 1\nwindow = {{ rolling = \"{days}d\" }}\n"
+        )
+    };
+    let load = |days, horizon| parse_within(&[(MAIN_FILE, &text(days))], Duration::days(horizon));
+    let loaded = load(800, 800).unwrap();
+    assert_eq!(loaded.policy.reach(), Duration::days(800));
+    let refused = load(801, 800).unwrap_err().to_string();
+    assert!(refused.contains("remembers 800d") && refused.contains("store raise-horizon DIR 801d"));
+    assert!(load(3_661, 9_999).unwrap_err().to_string().contains("at most 3660d"));
+    assert!(parse(&[(MAIN_FILE, &text(800))]).is_err(), "where nobody raised it");
+    assert_eq!(parse_source(&loaded.source), Ok(loaded), "what was published is read again");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn around(which: u8, license: LicenseId, device: DeviceId) -> Command {
     match which {
         0 => Command::ChangeMember,
         1 => Command::LapseMembership,
-        2 => Command::ResumeMembership,
+        2 => Command::ResumeMembership { warrant: None },
         3 => {
             let allowance = Allowance {
                 rule: "devices".parse().unwrap(),
@@ -222,7 +222,8 @@ fn a_reducer_that_changed_has_another_fingerprint() {
         let events: Vec<ByteVec> = events.iter().map(|e| encode_event(e).into()).collect();
         std::fs::write(&newest, minicbor::to_vec(events).unwrap()).unwrap();
     }
-    let mut told = format!("version {REDUCER_VERSION}\n{REDUCER_FINGERPRINT:016x}\n");
+    let fingerprint = reducer_fingerprint(domain::policy::HORIZON);
+    let mut told = format!("version {REDUCER_VERSION}\n{fingerprint:016x}\n");
     for path in [folder.join("life.events"), newest] {
         let stored = std::fs::read(&path).unwrap();
         let events: Vec<ByteVec> = minicbor::decode(&stored).unwrap();
@@ -232,10 +233,10 @@ fn a_reducer_that_changed_has_another_fingerprint() {
         told.push_str(&format!("{hash:?}\n"));
     }
     expect![[r#"
-        version 5
-        224626abc59a91bc
-        SHA256:8adfd6fd63f004d8f4f5440b7dfb5189cfcd74d44f04c302ebd9b8172dbf528a
-        SHA256:c38fb936627309834894d2c18da46bb12f80c9a6a6dfd254e296270ce04317c6
+        version 6
+        8fd49784f83af1e3
+        SHA256:36295ff497d1e9e8ac100236664748bbef5476ce60ccfc2eb3214f63519cb4ac
+        SHA256:42829d7fb142021b6a215c4fef23e45247d4b0496b7adb398bf70f3639e6bfe8
     "#]]
     .assert_eq(&told);
 }

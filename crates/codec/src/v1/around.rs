@@ -41,10 +41,12 @@ pub(crate) struct MembershipLapsed<'b> {
     ends_at: Option<i64>,
 }
 
-/// It says nothing but that it happened.
 #[derive(Debug, Encode, Decode, CborLen)]
 #[cbor(map)]
-pub(crate) struct MembershipResumed {}
+pub(crate) struct MembershipResumed<'b> {
+    #[b(0)]
+    warrant: Option<Warrant<'b>>,
+}
 
 #[derive(Debug, Encode, Decode, CborLen)]
 #[cbor(map)]
@@ -214,6 +216,16 @@ impl<'b> Allowance<'b> {
     pub(crate) fn into_domain(self, at: At) -> Result<member::Allowance, DecodeError> {
         let Self { rule, amount, until } = self;
         Ok(member::Allowance { rule: RuleId::new(rule)?, amount, until: at.instant(until)? })
+    }
+}
+
+impl<'b> MembershipResumed<'b> {
+    pub(crate) fn of(warrant: Option<&'b member::Warrant>) -> Self {
+        Self { warrant: warrant.map(Warrant::of) }
+    }
+
+    pub(crate) fn into_domain(self) -> EventBody {
+        EventBody::MembershipResumed { warrant: self.warrant.map(Warrant::into_domain) }
     }
 }
 

@@ -109,7 +109,10 @@ enum Command<'b> {
     #[n(9)]
     LapseMembership,
     #[n(10)]
-    ResumeMembership,
+    ResumeMembership {
+        #[b(0)]
+        warrant: Option<Warrant<'b>>,
+    },
     #[n(11)]
     Revoke {
         #[b(0)]
@@ -315,7 +318,9 @@ impl<'b> Command<'b> {
             }
             DomainCommand::ChangeMember => Self::ChangeMember,
             DomainCommand::LapseMembership => Self::LapseMembership,
-            DomainCommand::ResumeMembership => Self::ResumeMembership,
+            DomainCommand::ResumeMembership { warrant } => {
+                Self::ResumeMembership { warrant: warrant.as_ref().map(Warrant::of) }
+            }
             DomainCommand::Revoke { target, warrant } => {
                 Self::Revoke { target: Target::of(target), warrant: Warrant::of(warrant) }
             }
@@ -376,7 +381,9 @@ impl<'b> Command<'b> {
             }
             Self::ChangeMember => DomainCommand::ChangeMember,
             Self::LapseMembership => DomainCommand::LapseMembership,
-            Self::ResumeMembership => DomainCommand::ResumeMembership,
+            Self::ResumeMembership { warrant } => {
+                DomainCommand::ResumeMembership { warrant: warrant.map(Warrant::into_domain) }
+            }
             Self::Revoke { target, warrant } => DomainCommand::Revoke {
                 target: target.into_domain()?,
                 warrant: warrant.into_domain(),

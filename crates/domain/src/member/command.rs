@@ -86,8 +86,11 @@ pub enum Command {
     ChangeMember,
     /// Nothing is acquired or renewed until it resumes; what ends, the policy says.
     LapseMembership,
-    /// After a lapse or a revocation.
-    ResumeMembership,
+    /// After a lapse or a revocation. With a warrant, whoever may revoke takes that back, and a lapse
+    /// stays what it is.
+    ResumeMembership {
+        warrant: Option<Warrant>,
+    },
     Revoke {
         target: Target,
         warrant: Warrant,
@@ -159,7 +162,7 @@ impl Command {
             Self::DrmFailed { .. } => "drm_failed",
             Self::ChangeMember => "change_member",
             Self::LapseMembership => "lapse_membership",
-            Self::ResumeMembership => "resume_membership",
+            Self::ResumeMembership { .. } => "resume_membership",
             Self::Revoke { .. } => "revoke",
             Self::WithdrawTitle { .. } => "withdraw_title",
             Self::GrantException { .. } => "grant_exception",

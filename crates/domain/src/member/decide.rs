@@ -167,7 +167,7 @@ impl<'a> Desk<'a> {
             Command::DrmFailed { license, term } => self.drm_failed(license, *term),
             Command::ChangeMember => self.change_member(),
             Command::LapseMembership => self.lapse(),
-            Command::ResumeMembership => self.resume(),
+            Command::ResumeMembership { warrant } => self.resume(warrant.as_ref()),
             Command::Revoke { target, warrant } => self.revoke(target, warrant),
             Command::WithdrawTitle { title } => self.withdraw(title),
             Command::GrantException { exception, allowance, warrant } => {

@@ -91,7 +91,10 @@ pub enum EventBody {
         /// When all licenses end; `None`: each by its own clocks.
         ends_at: Option<Timestamp>,
     },
-    MembershipResumed,
+    /// With a warrant, only what was revoked resumes.
+    MembershipResumed {
+        warrant: Option<Warrant>,
+    },
     Revoked {
         target: Target,
         warrant: Warrant,

@@ -14,7 +14,6 @@ use crate::member::{
     EventBody, Exception, Held, Leaving, License, Member, Notice, Play, Ranges, Refused,
     Remembered, Renewed, Target,
 };
-use crate::policy::HORIZON;
 use crate::time::{Duration, Timestamp};
 
 /// How long an accepted request is remembered by its idempotency key.
@@ -105,10 +104,13 @@ pub fn follow(member: &mut Member, event: &Event) {
             }
             Some(Effect::Done)
         }
-        EventBody::MembershipResumed => {
-            (member.lapsed_at, member.revoked_at) = (None, None);
-            for (_, license) in member.licenses.iter_mut() {
-                license.cut(*at, Cuts { lapse: None, ..license.cuts });
+        EventBody::MembershipResumed { warrant } => {
+            member.revoked_at = None;
+            if warrant.is_none() {
+                member.lapsed_at = None;
+                for (_, license) in member.licenses.iter_mut() {
+                    license.cut(*at, Cuts { lapse: None, ..license.cuts });
+                }
             }
             Some(Effect::Done)
         }
@@ -126,7 +128,7 @@ pub fn follow(member: &mut Member, event: &Event) {
             let (allowance, warrant) = (allowance.clone(), warrant.clone());
             let granted = Exception { allowance, warrant, granted_at: *at };
             member.exceptions.insert(exception.clone(), granted);
-            Some(Effect::Done)
+            Some(Effect::ExceptionGranted { exception: exception.clone() })
         }
         EventBody::ExceptionEnded { exception, warrant: _ } => {
             member.exceptions.remove(exception);
@@ -328,7 +330,7 @@ fn set_aside_what_is_over(member: &mut Member, at: Timestamp) {
             member.past.insert(id, license);
         }
     }
-    let horizon = at - HORIZON;
+    let horizon = at - member.history.horizon();
     member.past.retain(|_, license| {
         license.closed.map_or_else(|| license.may_play_until(), |closed| closed.at) > horizon
     });

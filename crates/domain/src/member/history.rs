@@ -13,7 +13,7 @@ use litemap::LiteMap;
 use crate::facts::{DeviceClass, Facts};
 use crate::ids::{DeviceId, LicenseId, PartnerId, ProfileId, SeriesId, Tag, TitleId};
 use crate::policy::HORIZON;
-use crate::time::Timestamp;
+use crate::time::{Duration, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -103,8 +103,10 @@ pub struct TalliedTitle {
     pub tags: Arc<[Tag]>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
+    /// What is older is a number.
+    horizon: Duration,
     acquired: Log,
     renewed: Log,
     first_played: Log,
@@ -142,14 +144,38 @@ pub(crate) enum Among<'a> {
     Partner(&'a PartnerId),
 }
 
+impl Default for History {
+    fn default() -> Self {
+        Self::of(HORIZON)
+    }
+}
+
 impl History {
+    /// Of nothing yet.
+    pub fn of(horizon: Duration) -> Self {
+        Self {
+            horizon,
+            acquired: Log::default(),
+            renewed: Log::default(),
+            first_played: Log::default(),
+            played: Log::default(),
+            devices: Vec::new(),
+            tallies: BTreeMap::new(),
+        }
+    }
+
+    pub fn horizon(&self) -> Duration {
+        self.horizon
+    }
+
     /// As it was, from all that it consists of.
     pub fn restored(
+        horizon: Duration,
         counted: impl IntoIterator<Item = (CountedKind, Counted)>,
         devices: Vec<DeviceCounted>,
         tallies: BTreeMap<Tallied, u32>,
     ) -> Self {
-        let mut history = Self { devices, tallies, ..Self::default() };
+        let mut history = Self { devices, tallies, ..Self::of(horizon) };
         for (kind, counted) in counted {
             if let Some(log) = history.log_mut(kind) {
                 log.push(counted);
@@ -173,9 +199,10 @@ impl History {
 
     /// Entries of one kind, also late ones: a play is reported weeks after it happened.
     pub(crate) fn push(&mut self, kind: CountedKind, counted: Vec<Counted>) {
+        let horizon = self.horizon;
         let Some(log) = self.log_mut(kind) else { return };
         log.insert(counted);
-        for forgotten in log.forget() {
+        for forgotten in log.forget(horizon) {
             let title = TalliedTitle {
                 title: forgotten.title,
                 partner: forgotten.facts.title.partner.clone(),
@@ -194,7 +221,7 @@ impl History {
 
     /// Must come in the order of time.
     pub(crate) fn push_device(&mut self, counted: DeviceCounted) {
-        let horizon = counted.at - HORIZON;
+        let horizon = counted.at - self.horizon;
         let old = self.devices.partition_point(|counted| counted.at <= horizon);
         for DeviceCounted { kind, at: _, device, class, profile } in
             self.devices.drain(..old).collect::<Vec<_>>()
@@ -323,9 +350,9 @@ impl Log {
     }
 
     /// What is beyond the horizon. Forgets in strides, for the index is made anew.
-    fn forget(&mut self) -> Vec<Counted> {
-        let horizon = self.entries.last().map_or(Timestamp::MIN, |last| last.at) - HORIZON;
-        let old = self.entries.partition_point(|counted| counted.at <= horizon);
+    fn forget(&mut self, horizon: Duration) -> Vec<Counted> {
+        let before = self.entries.last().map_or(Timestamp::MIN, |last| last.at) - horizon;
+        let old = self.entries.partition_point(|counted| counted.at <= before);
         if old <= 64 || old * 4 <= self.entries.len() {
             return Vec::new();
         }

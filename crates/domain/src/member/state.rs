@@ -14,7 +14,7 @@ use crate::member::event::Refused;
 use crate::member::history::History;
 use crate::member::ranges::Ranges;
 use crate::member::term::RunningTerm;
-use crate::time::Timestamp;
+use crate::time::{Duration, Timestamp};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Member {
@@ -169,11 +169,19 @@ pub enum Effect {
     Closed {
         closed: Vec<LicenseId>,
     },
+    ExceptionGranted {
+        exception: ExceptionId,
+    },
     /// It changed something that the state tells.
     Done,
 }
 
 impl Member {
+    /// Of whom nothing has happened, and so much will be remembered.
+    pub fn remembering(horizon: Duration) -> Self {
+        Self { history: History::of(horizon), ..Self::default() }
+    }
+
     /// A license whatever became of it, as long as it is remembered.
     pub fn license(&self, id: &LicenseId) -> Option<&License> {
         self.licenses.get(id).or_else(|| self.past.get(id))

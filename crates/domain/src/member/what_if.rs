@@ -12,10 +12,10 @@ use crate::facts::{Facts, MemberFacts};
 use crate::ids::{DeviceId, LicenseId, PartnerId, RuleId, TitleId};
 use crate::member::{
     Acquired, Answer, Code, Command, Decision, Event, EventBody, Finding, Holding, License, Member,
-    Outcome, PlayReport, Refused, Renewed, Request, Target, Term, decide, evolve, follow,
+    Outcome, PlayReport, Refused, Renewed, Request, Target, Term, Warrant, decide, evolve, follow,
 };
 use crate::policy::Policy;
-use crate::time::Timestamp;
+use crate::time::{Duration, Timestamp};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
@@ -23,6 +23,8 @@ pub struct Question<'a> {
     /// `[since, until)`: what was asked then is asked again.
     pub since: Timestamp,
     pub until: Timestamp,
+    /// What a member's state is to remember.
+    pub horizon: Duration,
 }
 
 /// A request that a policy decides, as it was answered and as it would have been.
@@ -61,7 +63,7 @@ pub fn what_if(
 ) -> Member {
     let from = events.partition_point(|event| event.at < question.since);
     let (before, after) = events.split_at(from);
-    let then = before.iter().fold(Member::default(), evolve);
+    let then = before.iter().fold(Member::remembering(question.horizon), evolve);
     let mut past = Past {
         question: *question,
         member: then.clone(),
@@ -82,6 +84,10 @@ pub fn what_if(
 }
 
 /// Events of one append have the time and the key of their request; of a command without a key
+fn resume(warrant: Option<&Warrant>) -> Command {
+    Command::ResumeMembership { warrant: warrant.cloned() }
+}
+
 /// only a check-in records more than one.
 fn of_one_request(event: &Event, next: &Event) -> bool {
     let refused = |event: &Event| matches!(event.body, EventBody::Refused(_));
@@ -297,7 +303,7 @@ impl<'a> Past<'a> {
             }
             EventBody::MemberChanged { .. } => Command::ChangeMember,
             EventBody::MembershipLapsed { .. } => Command::LapseMembership,
-            EventBody::MembershipResumed => Command::ResumeMembership,
+            EventBody::MembershipResumed { warrant } => resume(warrant.as_ref()),
             EventBody::Revoked { target, warrant } => {
                 Command::Revoke { target: target.clone(), warrant: warrant.clone() }
             }

@@ -2,7 +2,7 @@
 //! `evaluate`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::{fmt, iter};
 
 use crate::facts::{DeviceClass, Fact, MemberFacts};
 use crate::ids::{
@@ -13,9 +13,11 @@ use crate::member::CountedKind;
 use crate::policy::guard::{Guard, GuardFact};
 use crate::time::{CalendarUnit, Duration, Timestamp, Zone};
 
-/// How far back a member's state remembers what counted. A policy with a longer window is
-/// refused at load.
+/// How far back a member's state remembers what counted, where nobody raised it. A policy with a longer
+/// window than what is remembered is refused at load.
 pub const HORIZON: Duration = Duration::days(400);
+/// It may be raised to so much: ten years.
+pub const HORIZON_MAX: Duration = Duration::days(3_660);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -35,6 +37,18 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// How far back its windows ask, beyond the periods of calendars.
+    pub fn reach(&self) -> Duration {
+        let narrower =
+            self.partners.values().chain(self.series.values()).chain(self.titles.values());
+        let caps = iter::once(&self.default).chain(narrower).flat_map(|rules| &rules.caps);
+        let lengths = caps.filter_map(|cap| match cap.window {
+            Window::Rolling(length) | Window::FirstUse(length) => Some(length),
+            _ => None,
+        });
+        lengths.max().unwrap_or(Duration::ZERO)
+    }
+
     /// Whether a cap or gate of any level has this id. Looks at all of them: for an operator's
     /// deed, and for no decision.
     pub fn has_rule(&self, id: &RuleId) -> bool {

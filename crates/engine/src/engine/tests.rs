@@ -35,7 +35,7 @@ fn with_phone(store: Arc<dyn EventStore>) -> Engine {
 #[track_caller]
 fn check_believes_the_store(engine: &Engine, store: &dyn EventStore, of: &str) {
     let stream = stream(&member(of)).unwrap();
-    let truth = block_on(load(store, stream)).unwrap();
+    let truth = block_on(load(store, stream, HORIZON)).unwrap();
     let (version, state) = block_on(engine.member(&member(of))).unwrap();
     assert_eq!((version, &state), (truth.version, &truth.member));
 }
@@ -300,7 +300,7 @@ fn a_caller_may_go_away_at_every_await_point() {
             while store.write_one() {}
             assert_eq!(stored(&store.inner, "ana"), 2, "after {dropped_after} polls: counts once");
             let stream = stream(&ana).unwrap();
-            let truth = block_on(load(&store.inner, stream)).unwrap();
+            let truth = block_on(load(&store.inner, stream, HORIZON)).unwrap();
             let (version, state) = run(&store, engine.member(&ana)).unwrap();
             assert_eq!((version, &state), (truth.version, &truth.member));
             if completed {
@@ -432,13 +432,13 @@ fn snapshots_are_kept_when_due_and_shorten_loading() {
         assert!(poll_once(&mut keeping).is_pending());
     }
     let stream = stream(&member("ana")).unwrap();
-    let read = store.read(&stream, 0, Some(codec::REDUCER_FINGERPRINT));
+    let read = store.read(&stream, 0, Some(codec::reducer_fingerprint(HORIZON)));
     let slice = block_on(read).unwrap();
     assert_eq!((slice.snapshot.map(|kept| kept.version), slice.events.len()), (Some(8), 1));
     assert_eq!(store.state.lock().unwrap().snapshots_put, 2, "every fourth event");
-    let by_snapshot = block_on(load(&store, stream.clone())).unwrap();
+    let by_snapshot = block_on(load(&store, stream.clone(), HORIZON)).unwrap();
     let by_events = {
-        let mut folded = Folded::nothing(stream.clone());
+        let mut folded = Folded::nothing(stream.clone(), HORIZON);
         folded.follow(&block_on(store.read(&stream, 0, None)).unwrap().events).unwrap();
         folded
     };
@@ -450,7 +450,7 @@ fn a_damaged_snapshot_is_no_loss() {
     let store = MemoryStore::new();
     with_phone(Arc::new(store.clone()));
     let stream = stream(&member("ana")).unwrap();
-    let fingerprint = codec::REDUCER_FINGERPRINT;
+    let fingerprint = codec::reducer_fingerprint(HORIZON);
     let damaged = store::Snapshot { version: 1, fingerprint, body: vec![0xff; 9].into() };
     block_on(store.put_snapshot(&stream, damaged)).unwrap();
     let (version, state) = block_on(engine(Arc::new(store)).member(&member("ana"))).unwrap();

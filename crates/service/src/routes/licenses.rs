@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::answer;
 use crate::caller::MemberCaller;
 use crate::extract::{self, OptionalKey, Path, RequiredKey};
+use crate::language::AcceptLanguage;
 use crate::ledger::{self, Accepted, title_facts};
 use crate::offline;
 use crate::problem::{Problem, ProblemDocument};
@@ -79,7 +80,7 @@ pub(crate) struct DownloadsAnswer {
     post,
     path = "/v1/licenses",
     tag = "device",
-    params(("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries: 1 to 128 bytes of printable ASCII"), ("Accept-Language" = Option<String>, Header, description = "What is told to members is told so, where the policy has texts for it")),
+    params(("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries: 1 to 128 bytes of printable ASCII"), AcceptLanguage),
     request_body = AcquireBody,
     security(("member" = [], "proof" = [])),
     responses(
@@ -114,7 +115,7 @@ pub(crate) async fn acquire(
     post,
     path = "/v1/licenses/{license}/renew",
     tag = "device",
-    params(LicensePath, ("Idempotency-Key" = String, Header, description = "As with acquiring"), ("Accept-Language" = Option<String>, Header, description = "What is told to members is told so, where the policy has texts for it")),
+    params(LicensePath, ("Idempotency-Key" = String, Header, description = "As with acquiring"), AcceptLanguage),
     request_body = RenewBody,
     security(("member" = [], "proof" = [])),
     responses(

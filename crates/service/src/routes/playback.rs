@@ -13,6 +13,7 @@ use utoipa::IntoParams;
 
 use crate::caller::MemberCaller;
 use crate::extract::{Path, Query};
+use crate::language::AcceptLanguage;
 use crate::ledger::title_facts;
 use crate::offline;
 use crate::problem::{Problem, ProblemDocument};
@@ -103,7 +104,7 @@ fn unavailable(why: Unavailable) -> Problem {
     get,
     path = "/v1/titles/{title}/eligibility",
     tag = "device",
-    params(TitlePath, EligibilityQuery, ("Accept-Language" = Option<String>, Header, description = "What is told to members is told so, where the policy has texts for it")),
+    params(TitlePath, EligibilityQuery, AcceptLanguage),
     security(("member" = [])),
     responses(
         (status = 200, body = EligibilityAnswer),

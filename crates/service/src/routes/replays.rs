@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use codec::policy::parse;
+use codec::policy::parse_within;
+use domain::policy::HORIZON_MAX;
 use engine::what_if::WhatIf;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -84,7 +85,9 @@ pub(crate) async fn begin(
 ) -> Result<Response, Problem> {
     let files: Vec<(&str, &str)> =
         asked.draft.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let draft = parse(&files).map_err(|errors| Problem::invalid("draft", errors.to_string()))?;
+    // What a draft asks is folded from all that happened.
+    let draft = parse_within(&files, HORIZON_MAX)
+        .map_err(|errors| Problem::invalid("draft", errors.to_string()))?;
     let what_if = WhatIf {
         draft: Arc::new(draft.policy),
         since: asked.since.0,
@@ -135,7 +138,7 @@ pub(crate) async fn look(
     params(ReplayPath),
     security(("operator" = [])),
     responses(
-        (status = 200, body = String, content_type = "text/csv"),
+        (status = 200, body = String, content_type = "text/csv", headers(("Carnet-Cut" = bool, description = "`true`: there were more"))),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such replay, or it is not done"),
         (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
     )

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::member::{Command, Outcome, Warrant};
-use domain::{IdempotencyKey, KeyThumbprint, Member, MemberFacts, MemberId, TitleFacts, TitleId};
+use domain::{KeyThumbprint, Member, MemberFacts, MemberId, TitleFacts, TitleId};
 use drm::jwk::Jwk;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -14,11 +14,12 @@ use utoipa::IntoParams;
 use crate::answer;
 use crate::caller::ServiceCaller;
 use crate::extract::{self, Path, RequiredKey};
+use crate::language::AcceptLanguage;
 use crate::ledger::{self, Accepted, title_facts};
 use crate::offline;
 use crate::problem::{Problem, ProblemDocument};
 use crate::routes::{check_in, devices};
-use crate::state::{AppState, exception_id};
+use crate::state::AppState;
 use crate::wire::command::{
     Command as AskedCommand, CommandsAnswer, CommandsBody, HeldOutcome, Outcome as ToldOutcome,
 };
@@ -42,7 +43,7 @@ pub(crate) struct MemberPath {
     post,
     path = "/v1/service/members/{member}/commands",
     tag = "service",
-    params(MemberPath, ("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries"), ("Accept-Language" = Option<String>, Header, description = "What is told to members is told so, where the policy has texts for it")),
+    params(MemberPath, ("Idempotency-Key" = String, Header, description = "A new one for each request, the same for its retries"), AcceptLanguage),
     request_body = CommandsBody,
     security(("service" = [])),
     responses(
@@ -69,8 +70,7 @@ pub(crate) async fn commands(
         true => state.engine.member(&member.0).await?.1,
         false => Arc::default(),
     };
-    let reading =
-        Reading { state: &state, member: &known, facts: &facts, caller: &caller.name, key: &key };
+    let reading = Reading { state: &state, member: &known, facts: &facts, caller: &caller.name };
     let mut commands = Vec::with_capacity(body.commands.len());
     let mut renews = Vec::with_capacity(body.commands.len());
     for (position, command) in body.commands.into_iter().enumerate() {
@@ -95,7 +95,6 @@ struct Reading<'a> {
     member: &'a Member,
     facts: &'a MemberFacts,
     caller: &'a str,
-    key: &'a IdempotencyKey,
 }
 
 impl Reading<'_> {
@@ -138,7 +137,7 @@ impl Reading<'_> {
             },
             AskedCommand::ChangeMember => self.change_member()?,
             AskedCommand::LapseMembership => Command::LapseMembership,
-            AskedCommand::ResumeMembership => Command::ResumeMembership,
+            AskedCommand::ResumeMembership => Command::ResumeMembership { warrant: None },
             AskedCommand::Revoke { target, actor, reason } => Command::Revoke {
                 target: target.into(),
                 warrant: self.warrant(field, actor, reason)?,
@@ -147,7 +146,7 @@ impl Reading<'_> {
             AskedCommand::GrantException { rule, amount, until, actor, reason } => {
                 let allowance = allowance(field, rule, amount.unwrap_or(1), until)?;
                 Command::GrantException {
-                    exception: exception_id(self.key, position, &allowance),
+                    exception: self.state.ids.exception(),
                     allowance,
                     warrant: self.warrant(field, actor, reason)?,
                 }

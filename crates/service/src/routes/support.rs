@@ -16,10 +16,10 @@ use crate::extract::{self, OptionalKey, Path, RequiredKey};
 use crate::ledger::{self, Accepted};
 use crate::problem::{Problem, ProblemDocument};
 use crate::routes::service::MemberPath;
-use crate::state::{AppState, exception_id};
+use crate::state::AppState;
 use crate::wire::membership::{
-    ExceptionBody, ExceptionEndedAnswer, ExceptionGrantedAnswer, ReasonBody, RevocationBody,
-    RevokedAnswer, allowance, warrant,
+    ExceptionBody, ExceptionEndedAnswer, ExceptionGrantedAnswer, ReasonBody, ResumedAnswer,
+    RevocationBody, RevokedAnswer, allowance, warrant,
 };
 use crate::wire::scalar::{Exception, License, Member};
 
@@ -31,8 +31,7 @@ pub(crate) struct ExceptionPath {
 }
 
 /// Takes back a license, a device or the whole member, at once and for good: what a device still
-/// plays of it, it plays until its lease ends or it checks in. A member is given back by the
-/// service API's `resume_membership`.
+/// plays of it, it plays until its lease ends or it checks in. A member is given back by a resumption.
 #[utoipa::path(
     post,
     path = "/v1/operator/members/{member}/revocations",
@@ -63,6 +62,36 @@ pub(crate) async fn revoke(
     Ok(Json(RevokedAnswer { closed, already: *already }))
 }
 
+/// Gives back a member that was revoked: it may acquire again, and what was closed stays closed. A
+/// membership that lapsed stays so until the service API's `resume_membership`.
+#[utoipa::path(
+    post,
+    path = "/v1/operator/members/{member}/resumptions",
+    tag = "operator",
+    params(MemberPath, ("Idempotency-Key" = Option<String>, Header, description = "Binds a retry to the first telling")),
+    request_body = ReasonBody,
+    security(("operator" = [])),
+    responses(
+        (status = 200, body = ResumedAnswer),
+        (status = 404, description = "There is no such member", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn resume(
+    State(state): State<Arc<AppState>>,
+    caller: OperatorCaller,
+    OptionalKey(key): OptionalKey,
+    Path(MemberPath { member }): Path<MemberPath>,
+    extract::Json(body): extract::Json<ReasonBody>,
+) -> Result<Json<ResumedAnswer>, Problem> {
+    let warrant = Some(warrant(str::to_owned, caller.name, body.reason)?);
+    let accepted = decide(&state, &member.0, key, Command::ResumeMembership { warrant }).await?;
+    let Outcome::MembershipResumed { already } = accepted.outcome()? else {
+        return Err(ledger::unexpected());
+    };
+    Ok(Json(ResumedAnswer { already: *already }))
+}
+
 /// Allows the member more than a cap, or past a gate, until an instant. It is part of the limit in
 /// every answer, and `raised` says how much of it.
 #[utoipa::path(
@@ -89,7 +118,7 @@ pub(crate) async fn grant_exception(
     let ExceptionBody { rule, amount, until, reason } = body;
     let allowance = allowance(str::to_owned, rule, amount, until)?;
     let grant = Command::GrantException {
-        exception: exception_id(&key, 0, &allowance),
+        exception: state.ids.exception(),
         allowance,
         warrant: warrant(str::to_owned, caller.name, reason)?,
     };

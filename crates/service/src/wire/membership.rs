@@ -76,6 +76,12 @@ pub(crate) struct RevokedAnswer {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ResumedAnswer {
+    /// It was not revoked, and nothing changed.
+    pub already: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExceptionGrantedAnswer {
     pub exception: ExceptionRef,
 }

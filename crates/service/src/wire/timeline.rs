@@ -132,7 +132,13 @@ pub(crate) enum EventBody {
         #[serde(skip_serializing_if = "Option::is_none")]
         ends_at: Option<Instant>,
     },
-    MembershipResumed,
+    /// With an actor: what was revoked is given back, and a lapse stays what it is.
+    MembershipResumed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        actor: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Without license and device: the member.
     Revoked {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -340,7 +346,10 @@ impl EventBody {
             DomainBody::MembershipLapsed { policy, ends_at } => {
                 Self::MembershipLapsed { policy: Id(policy), ends_at: ends_at.map(Instant) }
             }
-            DomainBody::MembershipResumed => Self::MembershipResumed,
+            DomainBody::MembershipResumed { warrant } => {
+                let (actor, reason) = warrant.map(|by| (by.actor, by.reason)).unzip();
+                Self::MembershipResumed { actor, reason }
+            }
             DomainBody::Revoked { target, warrant: Warrant { actor, reason } } => {
                 let (license, device) = match target {
                     Target::License(license) => (Some(Id(license)), None),
@@ -448,7 +457,10 @@ impl Asked {
             },
             DomainCommand::ChangeMember => asked("change_member", None),
             DomainCommand::LapseMembership => asked("lapse_membership", None),
-            DomainCommand::ResumeMembership => asked("resume_membership", None),
+            DomainCommand::ResumeMembership { warrant: None } => asked("resume_membership", None),
+            DomainCommand::ResumeMembership { warrant: Some(warrant) } => {
+                by("resume_membership", warrant)
+            }
             DomainCommand::Revoke { target, warrant } => {
                 let asked = by("revoke", warrant);
                 match target {

@@ -144,7 +144,21 @@ fn what_is_revoked_says_by_whom_and_why() {
     assert!(state(&world, "ana")["revoked_at"].is_string());
     serve(&world, "ana", "k-7", "premium", &json!({ "do": "resume_membership" }));
     assert_eq!(tablet.acquire("film-3", "k-8").status, 201);
-    let withdraw = json!({ "do": "withdraw_title", "title": "film-3" });
+    // An operator takes a revocation back as well, and says why.
+    operate(&world, "ana", "revocations", "k-10", &body(json!("member")));
+    serve(&world, "ana", "k-11", "premium", &json!({ "do": "lapse_membership" }));
+    let reason = json!({ "reason": "a mistake" });
+    let resumed = operate(&world, "ana", "resumptions", "k-12", &reason);
+    assert_eq!((resumed.status, &resumed.json), (200, &json!({ "already": false })), "{resumed:?}");
+    let event = last(&world, "ana");
+    assert_eq!((&event["actor"], &event["reason"]), (&json!("olga"), &json!("a mistake")));
+    assert_eq!(tablet.acquire("film-4", "k-13").findings(), ["membership_lapsed"]);
+    let again = operate(&world, "ana", "resumptions", "k-14", &reason);
+    assert_eq!(again.json, json!({ "already": true }));
+    serve(&world, "ana", "k-15", "premium", &json!({ "do": "resume_membership" }));
+    assert_eq!(tablet.acquire("film-4", "k-16").status, 201);
+
+    let withdraw = json!({ "do": "withdraw_title", "title": "film-4" });
     let withdrawn = serve(&world, "ana", "k-9", "premium", &withdraw);
     assert_eq!(withdrawn.json["outcomes"][0]["closed"].as_array().unwrap().len(), 1);
     assert_eq!(last(&world, "ana")["type"], "title_withdrawn");

@@ -75,6 +75,7 @@ fn a_stricter_draft_names_whom_it_would_have_refused() {
     let path = format!("/v1/operator/replays/{}/differences", answer["id"].as_str().unwrap());
     let csv = world.call("GET", &path).token(&world.operator()).send();
     assert_eq!(csv.header("content-type").unwrap(), "text/csv; charset=utf-8");
+    assert_eq!(csv.header("carnet-cut").unwrap(), "false");
     let lines: Vec<&str> = csv.text.lines().collect();
     assert_eq!(lines[0], "difference,member,at,asked_for,titles,partners,was,would_be");
     assert!(lines[1].starts_with("refused_instead,ana,2026-"), "{lines:?}");

@@ -154,6 +154,9 @@ fn support(world: &World) {
     expect(end("exc_none"), 404);
     expect(act("revocations", json!({ "target": { "license": "none" }, "reason": "r" })), 404);
     expect(act("revocations", json!({ "target": "member", "reason": "r" })), 200);
+    expect(act("resumptions", json!({ "reason": "r" })), 200);
+    let nobody = json!({ "reason": "r" });
+    expect(operate(world, "nobody", "resumptions", "nobody", &nobody), 404);
 }
 
 fn replays(world: &World, operator: &str) {

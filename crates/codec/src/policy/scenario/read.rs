@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::member::{Clock, Held};
+use domain::policy::HORIZON_MAX;
 use domain::{DeviceClass, DeviceId, PartnerId, RuleId, SeriesId, Tag, Timestamp, TitleId};
 
 use super::sentence::{Clause, Deed, FactChange, Sentence, code, ids, moment, parse};
@@ -22,7 +23,7 @@ pub(super) fn scenarios(files: &[(&str, String)]) -> Result<Vec<Scenario>, Polic
     let errors = RefCell::new(Vec::new());
     let mut scenarios = Vec::new();
     for (name, text) in files {
-        let file = File { name, text, errors: &errors };
+        let file = File { name, text, errors: &errors, horizon: HORIZON_MAX };
         if let Some(document) = file.document() {
             scenarios.extend(read_file(name, Fields::root(file, &document)));
         }

@@ -8,6 +8,7 @@ use domain::member::{
     Allowance, Answer, Command, Decision, Holding, License, Outcome as Done, PlayReport, Target,
     Warrant,
 };
+use domain::policy::HORIZON;
 use domain::{
     DeviceClass, DeviceId, ExceptionId, KeyThumbprint, LicenseId, Member, MemberFacts, Policy,
     Request, RuleId, Timestamp, TitleId, decide, evolve,
@@ -64,7 +65,7 @@ impl<'a> World<'a> {
             policy,
             start,
             facts: changed(&MemberFacts::default(), &scenario.member, start),
-            member: Member::default(),
+            member: Member::remembering(HORIZON.max(policy.reach())),
             at: start,
             licenses: 0,
             exceptions: 0,
@@ -250,7 +251,7 @@ impl<'a> World<'a> {
         match befalls {
             Befalls::Changes(_) => Command::ChangeMember,
             Befalls::Lapses => Command::LapseMembership,
-            Befalls::Resumes => Command::ResumeMembership,
+            Befalls::Resumes => Command::ResumeMembership { warrant: None },
             Befalls::RevokesMember => revoke(Target::Member),
             Befalls::RevokesDevice(device) => revoke(Target::Device(device.clone())),
             Befalls::RevokesCopy(title, device) => revoke(Target::License(copy(device, title))),

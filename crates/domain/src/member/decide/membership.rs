@@ -48,9 +48,11 @@ impl Desk<'_> {
         Step::done(Outcome::MembershipLapsed { already }, bodies)
     }
 
-    pub(super) fn resume(&self) -> Step {
-        let already = self.member.lapsed_at.is_none() && self.member.revoked_at.is_none();
-        let bodies = if already { vec![] } else { vec![EventBody::MembershipResumed] };
+    pub(super) fn resume(&self, warrant: Option<&Warrant>) -> Step {
+        let lapsed = self.member.lapsed_at.is_some() && warrant.is_none();
+        let already = !lapsed && self.member.revoked_at.is_none();
+        let resumed = EventBody::MembershipResumed { warrant: warrant.cloned() };
+        let bodies = if already { vec![] } else { vec![resumed] };
         Step::done(Outcome::MembershipResumed { already }, bodies)
     }
 

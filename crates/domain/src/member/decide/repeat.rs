@@ -101,7 +101,7 @@ impl Desk<'_> {
             (Command::LapseMembership, effect) => {
                 Outcome::MembershipLapsed { already: effect.is_none() }
             }
-            (Command::ResumeMembership, effect) => {
+            (Command::ResumeMembership { .. }, effect) => {
                 Outcome::MembershipResumed { already: effect.is_none() }
             }
             (Command::Revoke { .. }, effect) => {
@@ -110,7 +110,8 @@ impl Desk<'_> {
             (Command::WithdrawTitle { .. }, effect) => {
                 Outcome::TitleWithdrawn { closed: closed_by(effect) }
             }
-            (Command::GrantException { exception, .. }, _) => {
+            (_, Some(Effect::ExceptionGranted { exception }))
+            | (Command::GrantException { exception, .. }, _) => {
                 Outcome::ExceptionGranted { exception: exception.clone() }
             }
             (Command::EndException { exception, .. }, effect) => {

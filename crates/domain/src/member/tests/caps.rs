@@ -463,3 +463,24 @@ fn a_yes_says_what_is_left_and_warns_when_it_is_little() {
     }
     assert_eq!(told, [(3, false, 2, false), (2, false, 1, true), (1, true, 0, true)]);
 }
+
+#[test]
+fn a_state_that_remembers_longer_counts_longer_windows() {
+    let days_700 = Window::Rolling(Duration::days(700));
+    let policy = policy(rental(), vec![cap("c", ACQUISITIONS, &[], days_700, 81)]);
+    let used = |horizon: Duration| {
+        let mut world = World::new(policy.clone());
+        world.member = Member::remembering(horizon);
+        world.accept(DAY_0, register("a", DeviceClass::Phone, "a"));
+        for n in 0..80 {
+            world.acquired(day(n), "a", &format!("t{n}"));
+        }
+        // What is older is forgotten when something is added.
+        world.acquired(day(599), "a", "last");
+        let command = world.acquire("a", "one-more");
+        let answer = world.ask(&world.request(day(600), vec![command])).answer;
+        matches!(answer, Answer::Refused(_))
+    };
+    assert!(used(Duration::days(700)), "all 81 are remembered one by one");
+    assert!(!used(Duration::days(400)), "80 of them are a number here");
+}

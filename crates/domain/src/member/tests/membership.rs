@@ -132,7 +132,7 @@ fn a_lapsed_membership_acquires_and_renews_nothing_until_it_resumes() {
     assert_eq!(codes(&world.refuse(day(2), renew("a", &id, 1))), [Code::MembershipLapsed]);
     let outcome = world.accept(day(2), Command::LapseMembership);
     assert_eq!(outcome, Outcome::MembershipLapsed { already: true });
-    let outcome = world.accept(day(3), Command::ResumeMembership);
+    let outcome = world.accept(day(3), Command::ResumeMembership { warrant: None });
     assert_eq!(outcome, Outcome::MembershipResumed { already: false });
     world.accept(day(3), command);
 
@@ -141,10 +141,10 @@ fn a_lapsed_membership_acquires_and_renews_nothing_until_it_resumes() {
     ending.accept(day(1), Command::LapseMembership);
     assert_eq!(ending.license(&id).ends_at(), day(4));
     let mut late = ending.clone();
-    ending.accept(day(4).just_before(), Command::ResumeMembership);
+    ending.accept(day(4).just_before(), Command::ResumeMembership { warrant: None });
     assert_eq!(ending.license(&id).ends_at(), day(30), "in time");
     assert_eq!(late.active(day(4)), 0);
-    late.accept(day(4), Command::ResumeMembership);
+    late.accept(day(4), Command::ResumeMembership { warrant: None });
     assert!(!late.license(&id).held(day(4)), "what ended stays ended");
     late.accept(day(4), renew("a", &id, 1));
     assert_eq!(late.license(&id).ends_at(), day(34));
@@ -189,8 +189,28 @@ fn licenses_devices_and_members_are_revoked() {
         panic!()
     };
     assert_eq!(answer.ended, [third], "devices hear of it");
-    world.accept(day(5), Command::ResumeMembership);
+    world.accept(day(5), Command::ResumeMembership { warrant: None });
     world.accept(day(5), command);
+}
+
+#[test]
+fn an_operator_gives_back_what_was_revoked_and_not_what_lapsed() {
+    let mut world = World::new(policy(rental(), vec![]));
+    let resume = Command::ResumeMembership { warrant: Some(warrant()) };
+    let resumed = |already| Outcome::MembershipResumed { already };
+    world.accept(day(1), revoke(Target::Member));
+    world.accept(day(1), Command::LapseMembership);
+    assert_eq!(world.accept(day(2), resume.clone()), resumed(false));
+    let EventBody::MembershipResumed { warrant: recorded } = &world.events.last().unwrap().body
+    else {
+        panic!()
+    };
+    assert_eq!(*recorded, Some(warrant()));
+    let command = world.acquire("a", "film");
+    assert_eq!(codes(&world.refuse(day(2), command.clone())), [Code::MembershipLapsed]);
+    assert_eq!(world.accept(day(2), resume), resumed(true));
+    world.accept(day(3), Command::ResumeMembership { warrant: None });
+    world.accept(day(3), command);
 }
 
 // "whether a license closed from another device frees its slot at once (the default) or when its
@@ -369,7 +389,7 @@ fn a_retry_of_what_changed_around_a_member_is_told_what_was_decided() {
         grant("x", "active", 1, day(9)),
         Command::EndException { exception, warrant: warrant() },
         Command::LapseMembership,
-        Command::ResumeMembership,
+        Command::ResumeMembership { warrant: None },
         Command::WithdrawTitle { title: title("film") },
         revoke(Target::Member),
     ]
@@ -386,4 +406,23 @@ fn a_retry_of_what_changed_around_a_member_is_told_what_was_decided() {
         assert_eq!(again.events, []);
     }
     assert!(world.license(&id).closed.is_some());
+}
+
+#[test]
+fn a_retry_is_told_the_exception_that_was_granted() {
+    let mut world = World::new(policy(rental(), vec![active_cap(1)]));
+    let key = crate::ids::IdempotencyKey::new("key").unwrap();
+    let mut ask = |id: &str| {
+        let mut request = world.request(day(1), vec![grant(id, "active", 1, day(9))]);
+        request.idempotency = Some(Idempotency { key: key.clone(), body_digest: [0; 32] });
+        world.ask(&request).answer
+    };
+    let exception = ExceptionId::new("first").unwrap();
+    let granted = |repeated| {
+        let outcomes = vec![Outcome::ExceptionGranted { exception: exception.clone() }];
+        Answer::Accepted { outcomes, repeated }
+    };
+    assert_eq!(ask("first"), granted(false));
+    // The id generated for the retry is another one, and is not used.
+    assert_eq!(ask("of-the-retry"), granted(true));
 }

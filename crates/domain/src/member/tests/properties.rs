@@ -111,7 +111,7 @@ fn around() -> impl Strategy<Value = Command> {
     prop_oneof![
         3 => Just(Command::ChangeMember),
         1 => Just(Command::LapseMembership),
-        3 => Just(Command::ResumeMembership),
+        3 => Just(Command::ResumeMembership { warrant: None }),
         1 => devices().prop_map(|on| Command::Revoke {
             target: Target::Device(device(on)),
             warrant: warrant(),
@@ -909,7 +909,7 @@ proptest! {
                     | Command::CheckIn { .. }
                     // A change of the membership may lift what another one had cut.
                     | Command::ChangeMember
-                    | Command::ResumeMembership
+                    | Command::ResumeMembership { .. }
             );
             for (id, license) in before.member.licenses.iter().filter(|_| !moved_by) {
                 if let Some(then) = after.member.license(id) {

@@ -10,7 +10,7 @@ use crate::policy::*;
 use crate::time::{Duration, Timestamp};
 
 fn asked_again(world: &World, draft: &Policy, since: Timestamp) -> (Vec<Compared>, Member) {
-    let question = Question { draft, since, until: Timestamp::MAX };
+    let question = Question { draft, since, until: Timestamp::MAX, horizon: HORIZON };
     let mut compared = vec![];
     let member = what_if(&world.events, &question, |one| compared.push(one));
     (compared, member)
