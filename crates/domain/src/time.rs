@@ -3,68 +3,75 @@
 //! There is no `now` here: an instant comes with the command.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-/// A UTC instant: milliseconds since the Unix epoch.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Timestamp(i64);
+/// A UTC instant in milliseconds. Kept as the number from just before the first one, which is never
+/// 0: a clock that is absent then takes no room, and members have millions of those.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(NonZeroU64);
 
-/// A length of time in milliseconds, never negative.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Duration(i64);
+/// A length of time in milliseconds, never negative. Kept as one more, for the same reason.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Duration(NonZeroU64);
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
+/// The bounds of [`Timestamp`] since the Unix epoch.
+const FIRST_MS: i64 = -62_135_596_800_000;
+const LAST_MS: i64 = 253_402_128_000_000;
+
+const fn one_more(ms: u64) -> NonZeroU64 {
+    NonZeroU64::MIN.saturating_add(ms)
+}
+
 impl Timestamp {
     /// 0001-01-01T00:00:00Z
-    pub const MIN: Self = Self(-62_135_596_800_000);
+    pub const MIN: Self = Self(NonZeroU64::MIN);
     /// 9999-12-30T00:00:00Z: later than anything that is promised, and inside what every zone of
     /// the time library can show.
-    pub const MAX: Self = Self(253_402_128_000_000);
+    pub const MAX: Self = Self::from_millis(LAST_MS);
 
-    /// Clamped into [`Self::MIN`] to [`Self::MAX`].
+    /// Milliseconds since the Unix epoch, clamped into [`Self::MIN`] to [`Self::MAX`].
     pub const fn from_millis(ms: i64) -> Self {
-        if ms < Self::MIN.0 {
-            Self::MIN
-        } else if ms > Self::MAX.0 {
-            Self::MAX
-        } else {
-            Self(ms)
-        }
+        let ms = if ms > LAST_MS { LAST_MS } else { ms };
+        if ms < FIRST_MS { Self::MIN } else { Self(one_more((ms - FIRST_MS).cast_unsigned())) }
     }
 
     pub const fn as_millis(self) -> i64 {
-        self.0
+        FIRST_MS + (self.0.get() - 1).cast_signed()
     }
 
     /// From `earlier` to here; nothing when `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0 - earlier.0)
+        Duration::from_millis(self.as_millis() - earlier.as_millis())
     }
 
     /// The last instant before this one.
     pub const fn just_before(self) -> Self {
-        Self::from_millis(self.0 - 1)
+        Self::from_millis(self.as_millis() - 1)
     }
 
     fn zoned(self, zone: &TimeZone) -> jiff::Zoned {
         // Inside jiff's range by the bounds above.
-        jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().to_zoned(zone.clone())
+        jiff::Timestamp::from_millisecond(self.as_millis())
+            .unwrap_or_default()
+            .to_zoned(zone.clone())
     }
 }
 
 impl Duration {
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
 
     /// A negative length is taken as none.
     pub const fn from_millis(ms: i64) -> Self {
-        Self(if ms < 0 { 0 } else { ms })
+        Self(one_more(if ms < 0 { 0 } else { ms.cast_unsigned() }))
     }
 
     pub const fn seconds(n: i64) -> Self {
@@ -84,7 +91,20 @@ impl Duration {
     }
 
     pub const fn as_millis(self) -> i64 {
-        self.0
+        (self.0.get() - 1).cast_signed()
+    }
+}
+
+impl Default for Timestamp {
+    /// 1970-01-01T00:00:00Z
+    fn default() -> Self {
+        Self::from_millis(0)
+    }
+}
+
+impl Default for Duration {
+    fn default() -> Self {
+        Self::ZERO
     }
 }
 
@@ -92,7 +112,7 @@ impl Add<Duration> for Timestamp {
     type Output = Self;
     /// Saturates at the last instant.
     fn add(self, length: Duration) -> Self {
-        Self::from_millis(self.0.saturating_add(length.0))
+        Self::from_millis(self.as_millis().saturating_add(length.as_millis()))
     }
 }
 
@@ -100,21 +120,21 @@ impl Sub<Duration> for Timestamp {
     type Output = Self;
     /// Saturates at the first instant.
     fn sub(self, length: Duration) -> Self {
-        Self::from_millis(self.0.saturating_sub(length.0))
+        Self::from_millis(self.as_millis().saturating_sub(length.as_millis()))
     }
 }
 
 impl Add for Duration {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        Self::from_millis(self.as_millis().saturating_add(other.as_millis()))
     }
 }
 
 impl fmt::Display for Timestamp {
     /// RFC 3339 with milliseconds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        let instant = jiff::Timestamp::from_millisecond(self.as_millis()).unwrap_or_default();
         write!(f, "{instant:.3}")
     }
 }
@@ -132,7 +152,7 @@ impl std::str::FromStr for Timestamp {
         let instant = text.parse::<jiff::Timestamp>().map_err(|_| InvalidTimestamp)?;
         let ms = instant.as_millisecond();
         let kept = Self::from_millis(ms);
-        if kept.0 == ms { Ok(kept) } else { Err(InvalidTimestamp) }
+        if kept.as_millis() == ms { Ok(kept) } else { Err(InvalidTimestamp) }
     }
 }
 
@@ -151,9 +171,10 @@ impl fmt::Display for Duration {
     /// As the policy writes it: the largest unit that divides it (`30d`, `48h`, `90m`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s")];
-        match units.iter().find(|(ms, _)| self.0 % ms == 0 && self.0 != 0) {
-            Some((ms, unit)) => write!(f, "{}{unit}", self.0 / ms),
-            None => write!(f, "{}ms", self.0),
+        let length_ms = self.as_millis();
+        match units.iter().find(|(ms, _)| length_ms % ms == 0 && length_ms != 0) {
+            Some((ms, unit)) => write!(f, "{}{unit}", length_ms / ms),
+            None => write!(f, "{length_ms}ms"),
         }
     }
 }
@@ -179,7 +200,7 @@ impl std::str::FromStr for Duration {
             "ms" => 1,
             _ => return Err(InvalidDuration),
         };
-        number.checked_mul(unit_ms).map(Self).ok_or(InvalidDuration)
+        number.checked_mul(unit_ms).map(Self::from_millis).ok_or(InvalidDuration)
     }
 }
 
@@ -206,6 +227,10 @@ impl Zone {
 
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
+    }
+
+    pub fn time_zone(&self) -> &TimeZone {
+        &self.0
     }
 }
 

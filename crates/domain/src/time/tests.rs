@@ -98,3 +98,20 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn an_absent_instant_takes_no_room_and_the_bounds_come_back() {
+    assert_eq!(size_of::<Option<Timestamp>>(), size_of::<i64>());
+    assert_eq!(size_of::<Option<Duration>>(), size_of::<i64>());
+    for instant in [Timestamp::MIN, Timestamp::default(), Timestamp::MAX] {
+        assert_eq!(Timestamp::from_millis(instant.as_millis()), instant);
+    }
+    assert_eq!(Timestamp::MIN, at("0001-01-01T00:00:00Z"));
+    assert_eq!(Timestamp::MAX, at("9999-12-30T00:00:00Z"));
+    assert_eq!(Timestamp::from_millis(i64::MIN), Timestamp::MIN);
+    assert_eq!(Timestamp::from_millis(i64::MAX), Timestamp::MAX);
+    assert!(Timestamp::MIN < at("1969-12-31T23:59:59.999Z"));
+    assert!(at("1969-12-31T23:59:59.999Z") < Timestamp::default());
+    assert_eq!(Duration::from_millis(i64::MAX).as_millis(), i64::MAX);
+    assert_eq!(Duration::from_millis(-1), Duration::ZERO);
+}

@@ -35,12 +35,10 @@ pub(crate) fn left(
         Counts::DistinctTitles if state.window.is_none() => {
             format!("Room for {}{of}.", more(n, "title"))
         }
-        Counts::DistinctTitles => sentence(&format!("{}{of}{}", more(n, "title"), before())),
-        Counts::DevicesHolding => {
-            sentence(&format!("{} may have downloads{of}", more(n, "device")))
-        }
+        Counts::DistinctTitles => sentence(format!("{}{of}{}", more(n, "title"), before())),
+        Counts::DevicesHolding => sentence(format!("{} may have downloads{of}", more(n, "device"))),
         Counts::DevicesRegistered => {
-            sentence(&format!("{} may be registered{of}", more(n, "device")))
+            sentence(format!("{} may be registered{of}", more(n, "device")))
         }
         Counts::Events(kinds) => {
             let one_of = |kinds: Vec<&str>| kinds.join(" or ");
@@ -50,7 +48,7 @@ pub(crate) fn left(
                 0 => format!("no more {whats}"),
                 n => number(n, &format!("more {what}"), &format!("more {whats}")),
             };
-            sentence(&format!("{more}{of}{}", before()))
+            sentence(format!("{more}{of}{}", before()))
         }
     }
 }
@@ -62,10 +60,12 @@ fn more(n: u32, what: &str) -> String {
     }
 }
 
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_ascii_uppercase());
-    first.into_iter().chain(letters).chain(['.']).collect()
+fn sentence(mut text: String) -> String {
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text.push('.');
+    text
 }
 
 /// Of the calendar that the cap goes by.
@@ -83,7 +83,7 @@ fn zone<'a>(policy: &'a Policy, subject: Subject<'a>, rule: &RuleId) -> Option<&
 
 /// ` before 3 March`, with the year where it is another, and the time where it is today.
 fn before(frees_at: Timestamp, at: Timestamp, zone: Option<&Zone>) -> String {
-    let zone = zone.and_then(|zone| TimeZone::get(zone.name()).ok()).unwrap_or(TimeZone::UTC);
+    let zone = zone.map_or(TimeZone::UTC, |zone| zone.time_zone().clone());
     let civil = |at: Timestamp| {
         let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
         at.to_zoned(zone.clone())

@@ -134,7 +134,9 @@ impl<'a> Count<'a, '_> {
     pub(super) fn state(&self) -> CapState {
         let at = self.ask.at;
         let (limit, used) = (self.limit(at), self.used());
-        let frees_at = self.frees(&self.contributors()).into_iter().next();
+        let told = |at: Option<Timestamp>| at.filter(|at| *at < Timestamp::MAX);
+        let frees_at = told(self.next_frees_at());
+        debug_assert_eq!(frees_at, told(self.frees(&self.contributors()).into_iter().next()));
         CapState {
             rule: self.cap.id.clone(),
             counts: self.cap.counts,
@@ -144,7 +146,7 @@ impl<'a> Count<'a, '_> {
             raised: self.raised(at),
             used,
             window: self.window(),
-            frees_at: frees_at.filter(|at| *at < Timestamp::MAX),
+            frees_at,
             warns: self.cap.warn_at_left.is_some_and(|left| limit.saturating_sub(used) <= left),
         }
     }
@@ -485,8 +487,7 @@ impl<'a> Count<'a, '_> {
     fn license_contributor(&self, id: &LicenseId, license: &License) -> Contributor {
         let started_at = license.term().term.started_at;
         let in_list = self.in_list(id, started_at);
-        let until = license.may_play_until();
-        let until = self.idle_at(&license.device).map_or(until, |idle_at| until.min(idle_at));
+        let until = self.counts_until(license);
         Contributor {
             at: license.acquired_at,
             license: Some(id.clone()),
@@ -518,6 +519,52 @@ impl<'a> Count<'a, '_> {
     /// Asked at another time, the list would still add its own: those never free.
     fn in_list(&self, license: &LicenseId, at: Timestamp) -> Option<u16> {
         self.ask.in_list.licenses.get(license).copied().filter(|_| at == self.ask.at)
+    }
+
+    /// `MAX`: for good.
+    fn counts_until(&self, license: &License) -> Timestamp {
+        let until = license.may_play_until();
+        self.idle_at(&license.device).map_or(until, |idle_at| until.min(idle_at))
+    }
+
+    /// When the next unit frees; `MAX`: never. What every yes says, so nobody is named for it; and
+    /// nothing of a list is left to be added.
+    fn next_frees_at(&self) -> Option<Timestamp> {
+        // What happened first leaves every window first.
+        let first = |kinds: Kinds| {
+            let after = self.after();
+            let (among, _) = self.among();
+            let logs = kinds.iter().filter_map(|kind| self.ask.member.history.log(kind));
+            let of_titles = logs.filter_map(|log| {
+                let mut entries = log.after(among, after);
+                entries.find(|counted| self.counts_event(counted)).map(|counted| counted.at)
+            });
+            let of_devices = self.devices_counted(kinds, after).map(|counted| counted.at).next();
+            of_titles.chain(of_devices).min()
+        };
+        // A unit frees with the last that holds it.
+        let last_of_each = |unit: fn(&'a License) -> &'a str| {
+            let mut units: BTreeMap<&str, Timestamp> = BTreeMap::new();
+            for (_, license) in self.active() {
+                let until = units.entry(unit(license)).or_insert(Timestamp::MIN);
+                *until = self.counts_until(license).max(*until);
+            }
+            units.into_values().min()
+        };
+        match (self.cap.counts, &self.cap.window) {
+            (Counts::Events(kinds), Window::FirstUse(length)) => {
+                first(kinds).and_then(|at| self.stops_at(at, self.opened_at(*length)))
+            }
+            (Counts::Events(kinds), _) => first(kinds).and_then(|at| self.stops_at(at, None)),
+            (Counts::ActiveLicenses, _) => {
+                self.active().map(|(_, license)| self.counts_until(license)).min()
+            }
+            (Counts::DevicesHolding, _) => last_of_each(|license| license.device.as_str()),
+            (Counts::DistinctTitles, Window::Now) => last_of_each(|license| license.title.as_str()),
+            (Counts::DistinctTitles | Counts::DevicesRegistered, _) => {
+                self.frees(&self.contributors()).into_iter().next()
+            }
+        }
     }
 
     /// When each unit frees, soonest first; `MAX`: never.
