@@ -84,7 +84,9 @@ async fn assemble(plan: Plan) -> anyhow::Result<AppState> {
     let policies = Policies::open(ledger.clone(), policy).await.context("publishing the policy")?;
     let policies = Arc::new(policies);
     Ok(AppState {
-        engine: Engine::new(ledger, Arc::clone(&policies), plan.engine),
+        engine: Engine::open(ledger, Arc::clone(&policies), plan.engine)
+            .await
+            .context("reading which titles are withdrawn")?,
         policies,
         viewing: Viewing::new(viewing),
         catalogue: Arc::new(catalogue).into(),

@@ -72,22 +72,22 @@ fn member_facts() -> impl Strategy<Value = MemberFacts> {
         of(id(domain::Territory::new)),
         of(id(domain::SecurityLevel::new)),
         of(id(domain::Account::new)),
-        of(any::<u16>()),
-        of(instant()),
+        (of(any::<u16>()), of(instant()), of(any::<u32>()), of(instant())),
     )
-        .prop_map(
-            |(profile, plan, territory, security_level, account, maturity_limit, member_since)| {
-                MemberFacts {
-                    profile,
-                    plan,
-                    territory,
-                    security_level,
-                    account,
-                    maturity_limit,
-                    member_since,
-                }
-            },
-        )
+        .prop_map(|(profile, plan, territory, security_level, account, rest)| {
+            let (maturity_limit, member_since, concurrent_streams, elsewhere_at) = rest;
+            MemberFacts {
+                profile,
+                plan,
+                territory,
+                security_level,
+                account,
+                maturity_limit,
+                member_since,
+                concurrent_streams,
+                elsewhere_at,
+            }
+        })
 }
 
 fn title_facts() -> impl Strategy<Value = TitleFacts> {

@@ -10,6 +10,7 @@ pub mod policy;
 mod snapshot;
 mod v1;
 pub mod viewing;
+pub mod withdrawal;
 
 pub use body_digest::body_digest;
 pub use event::{DecodeError, Kind, decode_event, encode_event};

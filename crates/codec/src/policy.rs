@@ -8,6 +8,7 @@ mod cap;
 pub mod diff;
 pub mod explain;
 mod facet;
+mod guard;
 pub mod lint;
 mod places;
 mod read;

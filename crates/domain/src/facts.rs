@@ -47,6 +47,10 @@ pub struct MemberFacts {
     pub maturity_limit: Option<u16>,
     /// When the membership began: billing periods turn on its day.
     pub member_since: Option<Timestamp>,
+    /// How many streams run beside the request: counted elsewhere, and never from downloads.
+    pub concurrent_streams: Option<u32>,
+    /// When the device last was with another member, which no member's ledger knows.
+    pub elsewhere_at: Option<Timestamp>,
 }
 
 /// What the catalogue says of a title for the territory of the request.
@@ -76,10 +80,12 @@ pub enum Fact {
     MemberSince,
     MaturityLimit,
     MaturityRating,
+    ConcurrentStreams,
+    ElsewhereAt,
 }
 
 impl Fact {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Profile,
         Self::Plan,
         Self::Territory,
@@ -88,6 +94,8 @@ impl Fact {
         Self::MemberSince,
         Self::MaturityLimit,
         Self::MaturityRating,
+        Self::ConcurrentStreams,
+        Self::ElsewhereAt,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -100,6 +108,8 @@ impl Fact {
             Self::MemberSince => "member_since",
             Self::MaturityLimit => "maturity_limit",
             Self::MaturityRating => "maturity_rating",
+            Self::ConcurrentStreams => "concurrent_streams",
+            Self::ElsewhereAt => "elsewhere_at",
         }
     }
 
@@ -113,6 +123,8 @@ impl Fact {
             Self::MemberSince => member.member_since.is_some(),
             Self::MaturityLimit => member.maturity_limit.is_some(),
             Self::MaturityRating => title.is_some_and(|title| title.maturity_rating.is_some()),
+            Self::ConcurrentStreams => member.concurrent_streams.is_some(),
+            Self::ElsewhereAt => member.elsewhere_at.is_some(),
         }
     }
 }

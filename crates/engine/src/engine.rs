@@ -17,6 +17,7 @@ use crate::lanes::{LaneFull, Lanes};
 use crate::policies::Policies;
 use crate::snapshots::Snapshots;
 use crate::what_if::{self, Difference, Go, Kind, Progress, Report, WhatIf};
+use crate::withdrawals::{Titles, Withdrawals};
 
 /// How often one request is decided or appended before it is given up: other nodes are winning
 /// every race for this member, or the store loses every answer.
@@ -49,6 +50,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     store: Arc<dyn EventStore>,
     policies: Arc<Policies>,
+    withdrawals: Withdrawals,
     lanes: Lanes,
     states: States,
     snapshots: Snapshots,
@@ -97,8 +99,24 @@ pub fn idempotency(key: IdempotencyKey, commands: &[Command]) -> Idempotency {
 }
 
 impl Engine {
+    /// With the titles that are withdrawn on this store.
+    ///
+    /// # Errors
+    /// When it cannot be read which these are.
+    pub async fn open(
+        store: Arc<dyn EventStore>,
+        policies: Arc<Policies>,
+        options: Options,
+    ) -> Result<Self, EngineError> {
+        let engine = Self::new(store, policies, options);
+        engine.withdrawals().read().await?;
+        Ok(engine)
+    }
+
+    /// For a store on which no title was withdrawn.
     pub fn new(store: Arc<dyn EventStore>, policies: Arc<Policies>, options: Options) -> Self {
         Self(Arc::new(Inner {
+            withdrawals: Withdrawals::new(Arc::clone(&store)),
             store,
             policies,
             lanes: Lanes::new(),
@@ -186,7 +204,8 @@ impl Engine {
     ) -> Result<(Eligibility, Arc<Policy>), EngineError> {
         let (_, state) = self.member(member).await?;
         let policy = self.0.policies.in_effect(request.at.max(state.last_at))?;
-        Ok((eligibility(&state, &request, &policy), policy))
+        let titles = self.0.withdrawals.titles();
+        Ok((eligibility(&state, &titles.told(&request, &state), &policy), policy))
     }
 
     /// The member as of now, and the version of its stream.
@@ -232,6 +251,16 @@ impl Engine {
         what_if::run(&*self.0.store, what_if, progress, visit)
     }
 
+    /// Titles that were withdrawn for all members.
+    pub fn withdrawals(&self) -> &Withdrawals {
+        &self.0.withdrawals
+    }
+
+    /// Whether half of the places are taken: what can wait should.
+    pub fn is_busy(&self) -> bool {
+        self.0.in_flight.available_permits() <= self.0.options.in_flight_max / 2
+    }
+
     pub fn policies(&self) -> &Arc<Policies> {
         &self.0.policies
     }
@@ -262,6 +291,8 @@ impl Engine {
 struct Made {
     decision: Decision,
     policy: Arc<Policy>,
+    /// Kept for as long as it may be appended.
+    _told: Arc<Titles>,
 }
 
 impl Made {
@@ -307,8 +338,9 @@ impl Inner {
     fn make(&self, folded: &Folded, request: &Request) -> Result<Made, EngineError> {
         // By the time of the decision, so that a clock that jumps back brings no policy back.
         let policy = self.policies.in_effect(request.at.max(folded.member.last_at))?;
-        let decision = domain::decide(&folded.member, request, &policy);
-        Ok(Made { decision, policy })
+        let told = self.withdrawals.titles();
+        let decision = domain::decide(&folded.member, &told.told(request, &folded.member), &policy);
+        Ok(Made { decision, policy, _told: told })
     }
 
     /// Folds in what was recorded behind the state, and tells how many events that were.

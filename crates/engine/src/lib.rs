@@ -14,6 +14,7 @@ mod policies;
 mod snapshots;
 pub mod viewing;
 pub mod what_if;
+pub mod withdrawals;
 
 pub use engine::{Decided, Engine, Options, Stats, idempotency};
 pub use error::EngineError;

@@ -29,6 +29,7 @@ mod state;
 mod texts;
 mod trace;
 mod wire;
+mod withdrawals;
 mod words;
 
 pub use clock::{Clock, Jump};

@@ -169,6 +169,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "replay_unknown", title).detail(detail)
     }
 
+    pub(crate) fn withdrawal_unknown() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "withdrawal_unknown", "there is no such withdrawal")
+    }
+
     pub(crate) fn replay_is_running() -> Self {
         let title = "another replay is running";
         Self::new(StatusCode::CONFLICT, "replay_running", title)
@@ -335,6 +339,8 @@ fn refused(code: Code) -> (StatusCode, &'static str, &'static str) {
         | Code::SecurityLevelNotAllowed
         | Code::AccountNotAllowed
         | Code::MaturityNotAllowed
+        | Code::TooManyStreams
+        | Code::DeviceElsewhere
         | Code::CapReached => return REFUSED,
     };
     (status, code.name(), title)

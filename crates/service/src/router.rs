@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::request::{CARNET_TIME, REQUEST_ID, outermost};
 use crate::routes::{
     catalogue, check_in, demo, devices, drm, health, licenses, operator, playback, policies,
-    replays, service, session_events, support, well_known,
+    replays, service, session_events, support, well_known, withdrawals,
 };
 use crate::state::AppState;
 use crate::trace::{TRACEPARENT, TRACERESPONSE, TRACESTATE};
@@ -38,6 +38,9 @@ pub(crate) fn api() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(support::revoke))
         .routes(routes!(support::grant_exception))
         .routes(routes!(support::end_exception))
+        .routes(routes!(withdrawals::withdraw, withdrawals::withdrawals))
+        .routes(routes!(withdrawals::withdrawal))
+        .routes(routes!(withdrawals::lift))
         .routes(routes!(replays::begin))
         .routes(routes!(replays::look, replays::stop))
         .routes(routes!(replays::differences))

@@ -15,3 +15,4 @@ pub(crate) mod service;
 pub(crate) mod session_events;
 pub(crate) mod support;
 pub(crate) mod well_known;
+pub(crate) mod withdrawals;

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::router::app;
 use crate::state::AppState;
+use crate::withdrawals;
 
 /// When no connection can be accepted (no file handles left, usually), trying at once is no use.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -31,6 +32,7 @@ pub async fn serve(
     http.http1().timer(TokioTimer::new()).header_read_timeout(state.settings.headers_timeout);
     http.http2().timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
+    let walk = tokio::spawn(withdrawals::walk(Arc::clone(&state)));
     let mut stop = pin!(async {
         stop.await;
         state.unfinished.begin_to_stop();
@@ -62,6 +64,9 @@ pub async fn serve(
         });
     }
     drop(listener);
+    // What it has not come to, the next process does.
+    walk.abort();
+    let _ = walk.await;
     let drained = async {
         connections.shutdown().await;
         state.unfinished.done().await;

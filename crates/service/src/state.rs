@@ -139,6 +139,10 @@ impl Ids {
         LicenseId::new(&id).expect("30 letters and digits are an id")
     }
 
+    pub(crate) fn withdrawal(&self) -> String {
+        format!("wdr_{}", base32((self.random)()))
+    }
+
     pub(crate) fn random(&self) -> [u8; 16] {
         (self.random)()
     }

@@ -70,6 +70,8 @@ pub(crate) fn finding(finding: &Finding, command: Option<&Command>, names: Names
         Code::SecurityLevelNotAllowed => "This device does not protect this title well enough.",
         Code::AccountNotAllowed => "This kind of account does not include this download.",
         Code::MaturityNotAllowed => "This title is not for this profile.",
+        Code::TooManyStreams => "Too many streams are running. Stop one to download.",
+        Code::DeviceElsewhere => "This device was with another account a short while ago.",
         Code::CapReached => {
             let cap = finding.cap.as_ref();
             return cap.map_or_else(

@@ -1,31 +1,44 @@
 //! What members and their devices ask for: sensible things, silly things, and everything twice.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use domain::member::{Command, Holding, Outcome, PlayReport};
+use domain::member::{Allowance, Command, Holding, Outcome, PlayReport, Target, Warrant};
 use domain::{
     DeviceClass, DeviceId, IdempotencyKey, KeyThumbprint, LicenseId, MemberFacts, MemberId,
-    PartnerId, Plan, Timestamp, TitleFacts, TitleId,
+    PartnerId, Timestamp, TitleFacts, TitleId,
 };
 
 use crate::random::Random;
-use crate::rules::{DAY_MS, PREMIUM, PREMIUM_PARTNER, STRICT_PARTNER, TITLE_WITH_OWN_CAP};
+use crate::rules::{
+    DAY_MS, HOME, NEW, PREMIUM, PREMIUM_GATE, PREMIUM_PARTNER, SERIES, STANDARD, STREAMS_GATE,
+    STREAMS_MAX, STRICT_PARTNER, TITLE_WITH_OWN_CAP,
+};
 
 const DEVICES: [&str; 4] = ["phone", "tablet", "laptop", "tv"];
 const EASY_PARTNER: &str = "west";
 
-/// Title and partner.
-const TITLES: [(&str, &str); 8] = [
-    (TITLE_WITH_OWN_CAP, STRICT_PARTNER),
-    ("fell", STRICT_PARTNER),
-    ("tide", EASY_PARTNER),
-    ("dune", EASY_PARTNER),
-    ("harbor", PREMIUM_PARTNER),
+/// Title, partner, series and tags.
+const TITLES: [(&str, &str, Option<&str>, &[&str]); 8] = [
+    (TITLE_WITH_OWN_CAP, STRICT_PARTNER, None, &[NEW]),
+    ("fell", STRICT_PARTNER, Some(SERIES), &[]),
+    ("tide", EASY_PARTNER, Some(SERIES), &[NEW, "long"]),
+    ("dune", EASY_PARTNER, Some(SERIES), &["long"]),
+    ("harbor", PREMIUM_PARTNER, None, &["long", NEW]),
     // Leaves the catalogue, arrives in it, and may not be taken offline.
-    ("dusk", EASY_PARTNER),
-    ("dawn", EASY_PARTNER),
-    ("vault", EASY_PARTNER),
+    ("dusk", EASY_PARTNER, None, &[]),
+    ("dawn", EASY_PARTNER, None, &[]),
+    ("vault", EASY_PARTNER, None, &[]),
+];
+
+/// What support makes exceptions of.
+const EXCEPTED: [&str; 7] = [
+    "device-active",
+    "devices-holding",
+    "member-rolling",
+    "drawn-0",
+    "drawn-1",
+    PREMIUM_GATE,
+    STREAMS_GATE,
 ];
 
 /// Something a member wants, asked until it is answered.
@@ -42,7 +55,8 @@ pub(crate) struct Intent {
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) id: MemberId,
-    pub(crate) plan: Option<Plan>,
+    /// By the identity provider's word, at the moment of asking.
+    pub(crate) facts: MemberFacts,
     /// Of all that there are, in this world only these: so the same is wanted often.
     titles: Vec<&'static str>,
     devices: BTreeMap<&'static str, App>,
@@ -64,14 +78,14 @@ fn id<T: std::str::FromStr<Err = domain::InvalidId>>(name: &str) -> T {
 }
 
 fn title_facts(title: &str, began_at: i64) -> Option<TitleFacts> {
-    let (_, partner) = TITLES.iter().find(|(name, _)| *name == title)?;
+    let (_, partner, series, tags) = TITLES.iter().find(|(name, ..)| *name == title)?;
     let on = |name: &str, days: i64| {
         (title == name).then(|| Timestamp::from_millis(began_at + days * DAY_MS))
     };
     Some(TitleFacts {
         partner: id::<PartnerId>(partner),
-        series: None,
-        tags: Arc::default(),
+        series: series.map(id),
+        tags: tags.iter().map(|tag| id(tag)).collect(),
         maturity_rating: None,
         downloadable: title != "vault",
         offered: true,
@@ -81,33 +95,31 @@ fn title_facts(title: &str, began_at: i64) -> Option<TitleFacts> {
 }
 
 impl Account {
-    pub(crate) fn new(number: usize, random: &mut Random) -> Self {
-        let mut titles = TITLES.map(|(title, _)| title).to_vec();
+    pub(crate) fn new(number: usize, random: &mut Random, began_at: i64) -> Self {
+        let mut titles = TITLES.map(|(title, ..)| title).to_vec();
         random.shuffle(&mut titles);
         titles.truncate(1 + random.index(TITLES.len()));
         let devices = 1 + random.index(DEVICES.len());
         Self {
             id: id(&format!("member-{number}")),
-            plan: plan(random),
+            facts: MemberFacts { member_since: since(random, began_at), ..facts(random) },
             titles,
             devices: DEVICES.iter().take(devices).map(|name| (*name, App::default())).collect(),
             known: BTreeMap::new(),
         }
     }
 
-    /// By the identity provider's word, at the moment of asking.
-    pub(crate) fn facts(&self) -> MemberFacts {
-        MemberFacts { plan: self.plan.clone(), ..MemberFacts::default() }
-    }
-
-    pub(crate) fn change_plan(&mut self, random: &mut Random) {
-        self.plan = plan(random);
+    pub(crate) fn change_facts(&mut self, random: &mut Random) {
+        self.facts = MemberFacts { member_since: self.facts.member_since, ..facts(random) };
     }
 
     /// What the member wants next.
     pub(crate) fn want(&mut self, random: &mut Random, now: i64, began_at: i64) -> Vec<Command> {
         let devices: Vec<(&'static str, bool)> =
             self.devices.iter().map(|(name, app)| (*name, app.registered)).collect();
+        if random.permille(100) {
+            return vec![self.around(random, now)];
+        }
         let Some((device, registered)) = random.pick(&devices).copied() else { return vec![] };
         if !registered && !random.permille(30) {
             return vec![register(device, random)];
@@ -135,10 +147,15 @@ impl Account {
                 let term = if random.permille(850) { term } else { random.index(4) as u32 };
                 let device = if random.permille(930) { device } else { id("tv") };
                 let title_facts = title_facts(title.as_str(), began_at);
-                Command::Renew { device, license, term, title_facts, automatic: false }
+                let automatic = random.permille(300);
+                Command::Renew { device, license, term, title_facts, automatic }
             }
             (18..27, Some((license, (device, _, _)))) => {
-                let by = random.permille(600).then_some(device);
+                let by = match random.below(10) {
+                    0..5 => Some(device),
+                    5..7 => Some(id("phone")),
+                    _ => None,
+                };
                 Command::Release { by, license }
             }
             (27..30, Some((license, (_, _, term)))) => Command::DrmFailed { license, term },
@@ -156,7 +173,7 @@ impl Account {
         random: &mut Random,
         began_at: i64,
     ) -> (MemberFacts, Vec<Command>) {
-        let facts = MemberFacts { plan: plan(random), ..MemberFacts::default() };
+        let facts = MemberFacts { member_since: self.facts.member_since, ..facts(random) };
         let devices: Vec<&str> = self.devices.keys().copied().collect();
         let device = random.pick(&devices).copied().unwrap_or("phone");
         let held: Vec<(&LicenseId, &(DeviceId, TitleId, u32))> = self.known.iter().collect();
@@ -164,12 +181,45 @@ impl Account {
             (0..3, Some((license, (device, title, term)))) => {
                 let title_facts = title_facts(title.as_str(), began_at);
                 let (device, license) = (device.clone(), license.clone());
-                Command::Renew { device, license, term: *term, title_facts, automatic: false }
+                let automatic = random.permille(300);
+                Command::Renew { device, license, term: *term, title_facts, automatic }
             }
             (3..5, _) => self.check_in(device, random),
             _ => self.acquire(device, random, began_at),
         };
         (facts, vec![command])
+    }
+
+    /// What the customer's services and support ask for.
+    fn around(&self, random: &mut Random, now: i64) -> Command {
+        let warrant = Warrant { actor: "support".to_owned(), reason: "asked".to_owned() };
+        let held: Vec<&LicenseId> = self.known.keys().collect();
+        let devices: Vec<&&str> = self.devices.keys().collect();
+        let exception = id(&format!("exception-{}", random.below(2)));
+        match (random.below(100), random.pick(&held).copied(), random.pick(&devices).copied()) {
+            (0..30, ..) => Command::ChangeMember,
+            (30..38, ..) => Command::LapseMembership,
+            (38..64, ..) => Command::ResumeMembership,
+            (64..72, Some(license), _) => {
+                Command::Revoke { target: Target::License(license.clone()), warrant }
+            }
+            (72, _, Some(device)) => {
+                Command::Revoke { target: Target::Device(id(device)), warrant }
+            }
+            (73..75, ..) => Command::Revoke { target: Target::Member, warrant },
+            (75..79, ..) => {
+                let title = random.pick(&self.titles).copied().unwrap_or("tide");
+                Command::WithdrawTitle { title: id(title) }
+            }
+            (79..89, ..) => Command::EndException { exception, warrant },
+            _ => {
+                let rule = random.pick(&EXCEPTED).copied().unwrap_or(STREAMS_GATE);
+                let until = Timestamp::from_millis(now + random.within(-1, 12) * DAY_MS);
+                let amount = u32::try_from(random.below(3)).unwrap_or(0);
+                let allowance = Allowance { rule: id(rule), amount, until };
+                Command::GrantException { exception, allowance, warrant }
+            }
+        }
     }
 
     fn acquire(&self, device: &str, random: &mut Random, began_at: i64) -> Command {
@@ -291,9 +341,25 @@ impl App {
     }
 }
 
-fn plan(random: &mut Random) -> Option<Plan> {
-    let plans = [None, Some(PREMIUM), Some("standard")];
-    random.pick(&plans).copied().flatten().map(id)
+fn facts(random: &mut Random) -> MemberFacts {
+    let plans = [None, Some(PREMIUM), Some(STANDARD)];
+    let profiles = [None, Some("ana"), Some("ben")];
+    let territories = [None, Some(HOME), Some("US")];
+    let streams = u32::try_from(random.below(12)).ok();
+    MemberFacts {
+        plan: random.pick(&plans).copied().flatten().map(id),
+        profile: random.pick(&profiles).copied().flatten().map(id),
+        territory: random.pick(&territories).copied().flatten().map(id),
+        // Most stream little.
+        concurrent_streams: streams.map(|streams| streams.saturating_sub(8) % (STREAMS_MAX + 2)),
+        ..MemberFacts::default()
+    }
+}
+
+/// When the membership began, where anybody knows.
+fn since(random: &mut Random, began_at: i64) -> Option<Timestamp> {
+    let days = random.within(0, 900);
+    random.permille(700).then(|| Timestamp::from_millis(began_at - days * DAY_MS))
 }
 
 fn register(device: &str, random: &mut Random) -> Command {

@@ -15,6 +15,8 @@ mod rules;
 mod sabotage;
 mod world;
 
+use std::collections::BTreeMap;
+
 use sabotage::Sabotage;
 use world::World;
 
@@ -36,6 +38,8 @@ pub struct Report {
     pub policy_changes: u64,
     /// Refusals whose times were put to the test.
     pub probes: u64,
+    /// How often each kind of event was recorded, and each kind of count refused.
+    pub met: BTreeMap<String, u64>,
     /// Of everything that was recorded and answered, in order: the same for the same seed.
     pub trace: u64,
 }

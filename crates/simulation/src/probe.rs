@@ -1,7 +1,7 @@
 //! Whether a refusal tells the truth about when it would not be one: a copy of the member is
 //! asked the same at that time, a millisecond earlier, and in between.
 
-use domain::member::{Answer, Finding, Refused};
+use domain::member::{Answer, Code, Finding, Refused};
 use domain::{Duration, Member, Policy, Request, Timestamp, decide};
 
 use crate::random::Random;
@@ -63,7 +63,10 @@ pub(crate) fn probe(
             if stands(frees_at) {
                 return tell("`frees_at` is too early, still in the way", frees_at);
             }
-            if !stands(frees_at.just_before()) {
+            // Once its device has left, no rule is asked about it.
+            let before = ask(frees_at.just_before());
+            let asked = before.iter().all(|found| found.code != Code::DeviceRemoved);
+            if asked && !stands(frees_at.just_before()) {
                 return tell("`frees_at` is too late, gone", frees_at.just_before());
             }
         }

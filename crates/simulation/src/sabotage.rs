@@ -25,7 +25,8 @@ pub(crate) enum Sabotage {
 impl Sabotage {
     pub(crate) fn told(self, mut rules: Rules) -> Rules {
         if self == Self::AuditorIsToldLess {
-            rules.device_active -= 1;
+            let cap = rules.caps.iter_mut().find(|cap| cap.id == "device-active");
+            cap.into_iter().for_each(|cap| cap.limit.otherwise -= 1);
         }
         rules
     }

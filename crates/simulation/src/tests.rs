@@ -25,12 +25,42 @@ fn a_seed_is_the_whole_story() {
     }
 }
 
+/// Kinds of events, and kinds of counts that refused.
+const WHOLE_VOCABULARY: [&str; 23] = [
+    "Acquired",
+    "CheckedIn",
+    "DeviceRegistered",
+    "DeviceRemoved",
+    "DrmFailed",
+    "ExceptionEnded",
+    "ExceptionGranted",
+    "MemberChanged",
+    "MembershipLapsed",
+    "MembershipResumed",
+    "PlaysRecorded",
+    "Refused",
+    "Reissued",
+    "Released",
+    "Renewed",
+    "Revoked",
+    "TitleWithdrawn",
+    "acquisitions",
+    "active_licenses",
+    "device_registrations",
+    "devices_holding",
+    "devices_registered",
+    "distinct_titles",
+];
+
 /// What never happens proves nothing.
 #[test]
 fn worlds_are_eventful() {
     let mut sum = Report::default();
-    for seed in 0..12 {
+    for seed in 0..24 {
         let report = passes(seed, STEPS);
+        for (met, times) in report.met {
+            *sum.met.entry(met).or_default() += times;
+        }
         sum.retries += report.retries;
         sum.accepted += report.accepted;
         sum.refused += report.refused;
@@ -43,6 +73,9 @@ fn worlds_are_eventful() {
     let least = [sum.retries, sum.accepted, sum.refused, sum.unanswered, sum.crashes, sum.probes];
     let rare = [sum.policy_changes, sum.failed_syncs];
     assert!(least.iter().all(|n| *n > 100) && rare.iter().all(|n| *n > 3), "{sum:?}");
+    for met in WHOLE_VOCABULARY {
+        assert!(sum.met.contains_key(met), "{met}: {sum:?}");
+    }
 }
 
 /// The auditor can fail: whatever is broken on purpose is found, by its own name.

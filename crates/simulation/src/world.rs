@@ -104,7 +104,8 @@ impl World {
         let policy = loaded(&first)?;
         let told = sabotage.told(first);
         auditor.published(policy.policy.version.as_str(), told);
-        let accounts = (0..MEMBERS).map(|number| Account::new(number, &mut random)).collect();
+        let accounts =
+            (0..MEMBERS).map(|number| Account::new(number, &mut random, BEGAN_AT)).collect();
         let mut world = Self {
             next: Some(second),
             policies: vec![policy],
@@ -150,7 +151,7 @@ impl World {
             980..985 => self.wait_as_told(),
             985..987 => self.caller_goes_away(),
             987..989 => self.clock_jumps(),
-            989..996 => self.plan_changes(),
+            989..996 => self.facts_change(),
             996..998 => self.crash()?,
             998 => self.sync_fails(),
             _ => self.change_policy()?,
@@ -275,6 +276,7 @@ impl World {
             self.members.insert(member.to_owned(), events.iter().fold(state, evolve));
             self.imagine(member)?;
             for event in &events {
+                self.met(&event.body);
                 if let EventBody::Refused(refused) = &event.body {
                     let times = refused.findings.iter().filter_map(|finding| finding.frees_at);
                     self.told.extend(times.chain(refused.retry_at).map(Timestamp::as_millis));
@@ -283,6 +285,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn met(&mut self, body: &EventBody) {
+        let told = format!("{body:?}");
+        let kind = told.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let refused = match body {
+            EventBody::Refused(refused) => refused.findings.as_slice(),
+            _ => &[],
+        };
+        let counts = refused.iter().filter_map(|finding| Some(finding.cap.as_ref()?.counts.name()));
+        for met in counts.chain([kind.to_owned()]) {
+            *self.report.met.entry(met).or_default() += 1;
+        }
     }
 
     /// Asks a copy of the member what might be asked next, and has the answers audited: by
@@ -356,7 +371,7 @@ impl World {
         let request = Request {
             at: Timestamp::from_millis(self.now + at.skew),
             idempotency: intent.key.clone().map(|key| engine::idempotency(key, &commands)),
-            facts: account.facts(),
+            facts: account.facts.clone(),
             commands,
         };
         let (engine, member, asked) = (at.engine.clone(), account.id.clone(), request.clone());
@@ -496,10 +511,10 @@ impl World {
         }
     }
 
-    fn plan_changes(&mut self) {
+    fn facts_change(&mut self) {
         let at = self.random.index(self.accounts.len());
         if let Some(account) = self.accounts.get_mut(at) {
-            account.change_plan(&mut self.random);
+            account.change_facts(&mut self.random);
         }
     }
 

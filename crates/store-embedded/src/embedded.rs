@@ -15,7 +15,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use store::{
     AppendError, BoxFuture, Cursor, EventStore, FeedPage, ReadError, Snapshot, StreamId,
-    StreamSlice, Version, check_bodies,
+    StreamSlice, StreamsPage, Version, check_bodies,
 };
 
 use crate::chain::{self, NewEvent};
@@ -23,6 +23,7 @@ use crate::channel::Refused;
 use crate::checkpoint::{self, WatermarkSync};
 use crate::completion::promise;
 use crate::connection;
+use crate::cursor;
 use crate::error::OpenError;
 use crate::files::{Dir, DirLock, LOG};
 use crate::open::{self, Opened, Ready};
@@ -235,6 +236,21 @@ impl EventStore for EmbeddedStore {
         .boxed()
     }
 
+    fn streams<'a>(
+        &'a self,
+        cursor: &'a Cursor,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<StreamsPage, ReadError>> {
+        async move {
+            self.alive()?;
+            let shard = cursor::decode(&self.shared.store, cursor)
+                .and_then(|shard| usize::try_from(shard).ok())
+                .ok_or_else(|| ReadError::InvalidCursor(cursor.0.escape_ascii().to_string()))?;
+            self.ask(|reply| Read::Streams { shard, limit, reply }).await
+        }
+        .boxed()
+    }
+
     fn put_snapshot<'a>(
         &'a self,
         stream: &'a StreamId,
@@ -251,6 +267,10 @@ impl EventStore for EmbeddedStore {
             answer.await.map_err(|_| stopped())?
         }
         .boxed()
+    }
+
+    fn events(&self) -> Option<u64> {
+        Some(self.shared.end().position)
     }
 }
 

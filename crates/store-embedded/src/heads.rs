@@ -108,6 +108,12 @@ impl Heads {
         self.read().iter().map(HashTable::len).sum()
     }
 
+    /// Where the streams of a shard end; `None` behind the last shard.
+    pub(crate) fn positions(&self, shard: usize) -> Option<Vec<u64>> {
+        let shards = self.read();
+        Some(shards.get(shard)?.iter().map(|entry| unpack(entry).1.position).collect())
+    }
+
     /// Copies shard after shard, holding them for no longer than one copy takes.
     pub(crate) fn for_each_shard<E>(
         &self,

@@ -75,6 +75,10 @@ impl EventStore for MemoryStore {
     ) -> BoxFuture<'a, Result<(), AppendError>> {
         async move { self.state().put_snapshot(stream, snapshot) }.boxed()
     }
+
+    fn events(&self) -> Option<u64> {
+        Some(self.state().log.len() as u64)
+    }
 }
 
 impl State {

@@ -39,6 +39,12 @@ export type Failure =
 
 export type Outcome<T> = { readonly kind: 'ok'; readonly value: T } | Failure;
 
+/** A download or a renewal that was allowed. */
+export interface Given {
+  /** What the member should hear of before it is used up, in the server's words. */
+  readonly warnings: readonly string[];
+}
+
 type Reason = Extract<Failure, { kind: 'failed' }>['reason'];
 
 export function failed(reason: Reason, message: string): Failure {

@@ -138,8 +138,13 @@ const licenseAnswer = async (changes: Record<string, unknown> = {}): Promise<Rep
     license: { id: 'l1' },
     lease: await lease(changes),
     drm: { system: 'org.w3.clearkey', body: 'e30=' },
+    caps: [
+      { rule: 'yearly', message: '1 more download before 3 March.', warns: true },
+      { rule: 'at-a-time', message: '11 more at a time.', warns: false },
+    ],
   },
 });
+const given = { kind: 'ok', value: { warnings: ['1 more download before 3 March.'] } };
 
 beforeEach(async () => {
   name++;
@@ -188,9 +193,9 @@ describe('downloading', () => {
       expect(await take()).toMatchObject({ kind: 'unreachable' });
     }
     server['/v1/licenses'] = () => licenseAnswer();
-    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    expect(await take()).toEqual(given);
     await remove(core, 'l1');
-    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    expect(await take()).toEqual(given);
     const keys = asked.filter(({ path }) => path === '/v1/licenses').map(({ key }) => key);
     expect(new Set(keys.slice(0, 3)).size).toBe(1);
     expect(keys[3]).not.toBe(keys[2]);
@@ -200,7 +205,7 @@ describe('downloading', () => {
     let known = false;
     server['/v1/devices'] = () => ((known = true), ok());
     server['/v1/licenses'] = () => (known ? licenseAnswer() : refused('device_unknown'));
-    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    expect(await take()).toEqual(given);
   });
 
   it.each([
@@ -242,7 +247,7 @@ describe('downloading', () => {
   it('is not held up by events that the server does not take', async () => {
     await record();
     server['session-events'] = () => refused('device_mismatch');
-    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    expect(await take()).toEqual(given);
     expect(await core.db.unsent()).toBe(1);
   });
 
@@ -260,7 +265,7 @@ describe('downloading', () => {
   it('tells a release that is still queued before it asks for the same title again', async () => {
     await take();
     await remove(core, 'l1');
-    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    expect(await take()).toEqual(given);
     const order = paths().filter((path) => path === '/v1/licenses' || path.endsWith('/release'));
     expect(order).toEqual(['/v1/licenses', '/v1/licenses/l1/release', '/v1/licenses']);
     expect(await core.db.unsent()).toBe(0);
@@ -274,7 +279,7 @@ describe('downloading', () => {
       return { body: { ...reply.body, license: { id: 'l2' } } };
     };
     stored = { kind: 'failed', message: 'nothing is to be stored again' };
-    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    expect(await take()).toEqual(given);
     expect(await copies()).toMatchObject([{ license: 'l2', state: 'stored', bytes: 7 }]);
     expect(await core.db.unsent()).toBe(0);
   });
@@ -330,7 +335,7 @@ describe('sweeping up', () => {
       await sweep(await openCore(await around()));
       return stored;
     });
-    expect(await take()).toEqual({ kind: 'ok', value: undefined });
+    expect(await take()).toEqual(given);
     expect(removed).toEqual([]);
     store.mockRestore();
   });
@@ -587,7 +592,7 @@ describe('renewing', () => {
     server['/renew'] = second;
     await sync(core);
     expect(renewals()).toEqual([]);
-    expect(await renew(core, 'l1')).toEqual({ kind: 'ok', value: undefined });
+    expect(await renew(core, 'l1')).toEqual(given);
     expect(renewals()).toMatchObject([{ body: { automatic: false } }]);
     expect(await copies()).toMatchObject([{ term: 2, started: false, permission: { may: 'play' } }]);
   });

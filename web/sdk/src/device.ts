@@ -1,7 +1,7 @@
 // The device: what an app does with the SDK. It opens one for its page and member, and asks it.
 
 import type { DeviceEntry, Eligibility, LicenseDocument, Remedy, Title } from './contract';
-import { openCore, type Core, type Notice, type Outcome, type Surroundings } from './core';
+import { openCore, type Core, type Given, type Notice, type Outcome, type Surroundings } from './core';
 import * as downloads from './downloads';
 import type { Answer } from './http';
 import { nextMomentMs } from './lease';
@@ -22,9 +22,9 @@ export interface Device {
   /** The last catalogue that was read, at once and without a network. */
   keptCatalogue(): Promise<readonly Title[] | undefined>;
   eligibility(title: string): Promise<Answer<Eligibility>>;
-  download(title: string, options?: downloads.DownloadOptions): Promise<Outcome<void>>;
+  download(title: string, options?: downloads.DownloadOptions): Promise<Outcome<Given>>;
   downloads(): Promise<downloads.Download[]>;
-  renew(license: string): Promise<Outcome<void>>;
+  renew(license: string): Promise<Outcome<Given>>;
   /** Deletes the copy at once; the server hears of it as soon as it can. */
   remove(license: string): Promise<void>;
   play(video: HTMLVideoElement, title: string, options: PlayOptions): Promise<Outcome<Playback>>;

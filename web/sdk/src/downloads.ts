@@ -2,8 +2,8 @@
 // after it: a refused title is not downloaded.
 
 import { fromBase64, fromHex, toBase64, toBase64Url, utf8 } from './bytes';
-import { saysCode, type LicenseAnswer, type PlaybackContext, type Problem, type Title } from './contract';
-import { failed, type Core, type Failure, type Outcome } from './core';
+import { saysCode, warnings, type LicenseAnswer, type PlaybackContext, type Problem, type Title } from './contract';
+import { failed, type Core, type Failure, type Given, type Outcome } from './core';
 import type { Copy } from './database';
 import type { Answer } from './http';
 import { firstPlayedAtMs, mayPlay, renewalOpen, type Lease, type Permission } from './lease';
@@ -99,16 +99,17 @@ export async function download(
   storing: Storing,
   title: string,
   { signal }: DownloadOptions,
-): Promise<Outcome<void>> {
-  const outcome = await core.alone(`download ${title}`, async (): Promise<Outcome<void>> => {
+): Promise<Outcome<Given>> {
+  const outcome = await core.alone(`download ${title}`, async (): Promise<Outcome<Given>> => {
     // A release that is still queued would close the license that we are about to get again.
     if (!(await sendReleases(core, (queued) => queued.title === title))) {
       return { kind: 'unreachable', why: 'a release of this title is not told yet' };
     }
     const acquired = await acquire(core, title);
     if (acquired.kind !== 'ok') return acquired;
-    const { copy, manifest } = acquired.value;
-    return copy.content ? { kind: 'ok', value: undefined } : fill(core, storing, copy, manifest, signal);
+    const { copy, manifest, given } = acquired.value;
+    const filled = copy.content ? undefined : await fill(core, storing, copy, manifest, signal);
+    return filled && filled.kind !== 'ok' ? filled : { kind: 'ok', value: given };
   });
   core.changed();
   return outcome ?? failed('busy', 'this title is being downloaded in another tab');
@@ -117,6 +118,7 @@ export async function download(
 interface Acquired {
   readonly copy: Copy;
   readonly manifest: string;
+  readonly given: Given;
 }
 
 async function acquire(core: Core, title: string): Promise<Outcome<Acquired>> {
@@ -136,7 +138,7 @@ async function acquire(core: Core, title: string): Promise<Outcome<Acquired>> {
   const taken = { license: license.id, title: context.value.title, lease, drm: drm.body };
   const copy = await core.db.takeCopy(taken);
   core.changed();
-  return { kind: 'ok', value: { copy, manifest } };
+  return { kind: 'ok', value: { copy, manifest, given: { warnings: warnings(answer.value) } } };
 }
 
 /**

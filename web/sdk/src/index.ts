@@ -1,6 +1,6 @@
 export type * from './contract';
 export { warnings } from './contract';
-export type { Failure, Notice, Outcome, Surroundings } from './core';
+export type { Failure, Given, Notice, Outcome, Surroundings } from './core';
 export { openDatabase } from './database';
 export { openDevice, type Device } from './device';
 export type { Download } from './downloads';

@@ -484,6 +484,66 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/operator/withdrawals": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Every title that was ever withdrawn for all members. */
+        readonly get: operations["withdrawals"];
+        readonly put?: never;
+        /**
+         * Withdraws a title for all members. Once this is answered nobody acquires or renews it, and its
+         *     licenses end in the background, also across a restart: a device hears of it when it checks in.
+         *     Come back to the `Location` for how far that is. A title that is withdrawn already is answered with
+         *     that withdrawal (200).
+         */
+        readonly post: operations["withdraw"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/operator/withdrawals/{withdrawal}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** How far a withdrawal has come. */
+        readonly get: operations["withdrawal"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/operator/withdrawals/{withdrawal}/lift": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Lets a title be acquired again, and ends the walk where it is. Licenses that have ended stay ended:
+         *     members acquire the title anew. Lifting twice changes nothing.
+         */
+        readonly post: operations["lift"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/service/members/{member}/commands": {
         readonly parameters: {
             readonly query?: never;
@@ -1161,6 +1221,11 @@ export interface components {
             /** @description Of the latest term. */
             readonly facts: components["schemas"]["Facts"];
         };
+        readonly LiftedAnswer: {
+            readonly actor: string;
+            readonly at: components["schemas"]["Instant"];
+            readonly reason: string;
+        };
         readonly Link: {
             readonly href: string;
             readonly rel: string;
@@ -1190,6 +1255,14 @@ export interface components {
         readonly MemberFacts: {
             /** @default null */
             readonly account: components["schemas"]["Id"] | null;
+            /**
+             * Format: int32
+             * @description How many streams run beside the request.
+             * @default null
+             */
+            readonly concurrent_streams: number | null;
+            /** @default null */
+            readonly elsewhere_at: components["schemas"]["Instant"] | null;
             /**
              * Format: int32
              * @description The highest maturity rating that the profile may see.
@@ -1706,6 +1779,58 @@ export interface components {
         readonly Window: {
             readonly from: components["schemas"]["Instant"];
             readonly to: components["schemas"]["Instant"];
+        };
+        readonly WithdrawalAnswer: {
+            readonly actor: string;
+            /**
+             * Format: int64
+             * @description Recorded events that were looked at so far.
+             */
+            readonly events: number;
+            /**
+             * Format: int64
+             * @description How many there are, while it runs.
+             */
+            readonly events_total?: number | null;
+            /**
+             * Format: int64
+             * @description How often something stored could not be read, so that licenses may be left.
+             */
+            readonly failures: number;
+            readonly finished_at?: components["schemas"]["Instant"] | null;
+            readonly id: string;
+            /**
+             * Format: int64
+             * @description Licenses that have ended so far.
+             */
+            readonly licenses: number;
+            readonly lifted?: components["schemas"]["LiftedAnswer"] | null;
+            /**
+             * Format: int64
+             * @description Members for whom licenses have ended so far. All numbers are told as they are recorded, every
+             *     second or so, and never go back.
+             */
+            readonly members: number;
+            /** @description Since then nobody acquires or renews it. */
+            readonly ordered_at: components["schemas"]["Instant"];
+            readonly reason: string;
+            readonly state: components["schemas"]["WithdrawalState"];
+            readonly title: components["schemas"]["Id"];
+        };
+        readonly WithdrawalBody: {
+            readonly reason: string;
+            /** @description Whether or not the catalogue still has it. */
+            readonly title: components["schemas"]["Id"];
+        };
+        /**
+         * @description `failed`: all members were asked, and `failures` says how often that was in vain. Withdraw the
+         *     title again once what is stored has been mended.
+         * @enum {string}
+         */
+        readonly WithdrawalState: "running" | "done" | "failed" | "lifted";
+        readonly WithdrawalsAnswer: {
+            /** @description The newest first. */
+            readonly withdrawals: readonly components["schemas"]["WithdrawalAnswer"][];
         };
     };
     responses: never;
@@ -2741,6 +2866,157 @@ export interface operations {
                 };
             };
             /** @description No such replay, or it is not done */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly withdrawals: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["WithdrawalsAnswer"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly withdraw: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Binds a retry to the first telling, also when the withdrawal was lifted in between */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["WithdrawalBody"];
+            };
+        };
+        readonly responses: {
+            /** @description It is withdrawn already */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["WithdrawalAnswer"];
+                };
+            };
+            readonly 202: {
+                headers: {
+                    readonly Location?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["WithdrawalAnswer"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly withdrawal: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description As it was answered when the title was withdrawn. */
+                readonly withdrawal: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["WithdrawalAnswer"];
+                };
+            };
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            readonly "4XX": {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly lift: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description As it was answered when the title was withdrawn. */
+                readonly withdrawal: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        readonly responses: {
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["WithdrawalAnswer"];
+                };
+            };
             readonly 404: {
                 headers: {
                     readonly [name: string]: unknown;

@@ -1,7 +1,7 @@
 // Renewing, and taking in the leases that come back.
 
-import { saysCode } from './contract';
-import { failed, type Core, type Outcome } from './core';
+import { saysCode, warnings } from './contract';
+import { failed, type Core, type Given, type Outcome } from './core';
 import type { Answer } from './http';
 
 /** When the server names no time at which a refused renewal could pass. */
@@ -10,7 +10,7 @@ const RENEWAL_REFUSED_FOR_MS = 60 * 60_000;
 const CLOSED = ['license_closed', 'license_unknown'];
 
 /** `automatic`: nobody asked, and a policy may allow that less often. */
-export async function renew(core: Core, license: string, automatic = false): Promise<Outcome<void>> {
+export async function renew(core: Core, license: string, automatic = false): Promise<Outcome<Given>> {
   const copy = await core.db.copy(license);
   if (!copy) return failed('absent', 'there is no such download on this device');
   const known = await core.lease(copy);
@@ -40,7 +40,7 @@ export async function renew(core: Core, license: string, automatic = false): Pro
   const kept = lease !== undefined && (await keepLease(core, license, lease));
   core.changed();
   return kept
-    ? { kind: 'ok', value: undefined }
+    ? { kind: 'ok', value: { warnings: warnings(answer.value) } }
     : failed('lease', 'the service sent nothing that this device can use; try again');
 }
 

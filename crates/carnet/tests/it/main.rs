@@ -16,4 +16,5 @@ mod process;
 mod reload;
 mod replay;
 mod shutdown;
+mod withdrawal;
 mod world;

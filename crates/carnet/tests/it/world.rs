@@ -29,7 +29,8 @@ proofs = "off"
 issuer = "urn:test:identity"
 audiences = ["carnet"]
 keys = "jwks.json"
-claims = { member = "sub", plan = "plan" }
+operator_role = "operator"
+claims = { member = "sub", plan = "plan", roles = "role" }
 
 [limits]
 unready_seconds = 0
@@ -88,10 +89,18 @@ impl World {
     }
 
     pub(crate) fn client(&self, carnet: &Carnet, member: &str) -> Client {
+        self.client_with_role(carnet, member, "member")
+    }
+
+    pub(crate) fn operator(&self, carnet: &Carnet) -> Client {
+        self.client_with_role(carnet, "olga", "operator")
+    }
+
+    fn client_with_role(&self, carnet: &Carnet, subject: &str, role: &str) -> Client {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let claims = json!({
-            "iss": "urn:test:identity", "aud": "carnet", "sub": member, "plan": "any",
-            "iat": now, "exp": now + 3600,
+            "iss": "urn:test:identity", "aud": "carnet", "sub": subject, "plan": "any",
+            "role": role, "iat": now, "exp": now + 3600,
         });
         let token = self.identity.signer("JWT").sign_compact(claims.to_string().as_bytes());
         Client::new(carnet, token)

@@ -152,6 +152,15 @@ fn wide_member_facts() -> MemberFacts {
     }
 }
 
+/// With those that came later still.
+fn told_facts() -> MemberFacts {
+    MemberFacts {
+        concurrent_streams: Some(3),
+        elsewhere_at: Some(at("2026-01-15T08:00:00Z")),
+        ..wide_member_facts()
+    }
+}
+
 fn wide_facts() -> Arc<Facts> {
     let title = TitleFacts { maturity_rating: Some(16), ..title_facts() };
     Arc::new(Facts::new(&wide_member_facts(), DeviceClass::Tv, &title))
@@ -366,6 +375,21 @@ fn refused_at_gates() -> Refused {
     }
 }
 
+/// By what was told of the member and the device from elsewhere.
+fn refused_as_told() -> Refused {
+    let finding = |code| Finding { command: 0, code, rule: None, cap: None, frees_at: None };
+    let elsewhere = Some(at("2026-04-15T08:00:00Z"));
+    Refused {
+        facts: told_facts(),
+        findings: vec![
+            finding(Code::TooManyStreams),
+            Finding { frees_at: elsewhere, ..finding(Code::DeviceElsewhere) },
+        ],
+        remedies: vec![],
+        ..refused_at_gates()
+    }
+}
+
 fn warrant() -> Warrant {
     Warrant { actor: "support/kim".to_owned(), reason: "ticket 4711: lost its phone".to_owned() }
 }
@@ -554,6 +578,16 @@ fn samples() -> Vec<(&'static str, Event)> {
             automatic: false,
         })),
         case("gates", EventBody::Refused(Box::new(refused_at_gates()))),
+        case(
+            "told",
+            EventBody::Reissued {
+                license: license("lic-1"),
+                term: 2,
+                facts: Arc::new(Facts::new(&told_facts(), DeviceClass::Tv, &title_facts())),
+                policy: policy(),
+            },
+        ),
+        case("told", EventBody::Refused(Box::new(refused_as_told()))),
         case("automatic", EventBody::Refused(Box::new(refused_automatic()))),
         case(
             "automatic",

@@ -42,7 +42,7 @@ impl Use {
     const fn lenient(self) -> &'static str {
         match self {
             Self::Decides => ALLOW,
-            Self::Applies => DOES_NOT_APPLY,
+            Self::Applies | Self::Counts => DOES_NOT_APPLY,
         }
     }
 }
@@ -109,7 +109,8 @@ fn meant(node: &Node<'_>, fact: Fact, uses: &[(Fact, Use)]) -> Option<bool> {
     let word = node.word("what absence can mean", &[REFUSE, ALLOW, DOES_NOT_APPLY], |word| {
         [REFUSE, ALLOW, DOES_NOT_APPLY].into_iter().find(|known| *known == word)
     })?;
-    let all_the_same = uses.iter().all(|(other, by)| *other != fact || by == used);
+    let all_the_same =
+        uses.iter().all(|(other, by)| *other != fact || by.lenient() == used.lenient());
     if word != REFUSE && (word != used.lenient() || !all_the_same) {
         node.note(format!(
             "`{word}` is not what the absence of `{}` can mean here; write `{REFUSE}` or `{}`",
@@ -123,10 +124,11 @@ fn meant(node: &Node<'_>, fact: Fact, uses: &[(Fact, Use)]) -> Option<bool> {
 
 fn reading(fact: Fact, uses: &[(Fact, Use)]) -> &'static str {
     let decides = uses.contains(&(fact, Use::Decides));
+    let counts = uses.contains(&(fact, Use::Counts));
     match fact {
         _ if decides => "it refuses",
-        Fact::Profile => "it counts what every profile did",
-        Fact::MemberSince => "it counts as far back as such a period can reach",
+        Fact::Profile if counts => "it counts what every profile did",
+        Fact::MemberSince if counts => "it counts as far back as such a period can reach",
         _ => "it applies, at its strictest",
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use domain::member::CountedKind;
-use domain::policy::{Cap, Counts, HORIZON, Kinds, Limit, LimitBy, Of, ScopeKey, Window};
+use domain::policy::{
+    Cap, Counts, HORIZON, Kinds, Limit, LimitBy, Of, ScopeKey, Since, When, Window,
+};
 use domain::time::{CalendarUnit, Zone};
-use domain::{DeviceClass, Duration, Plan, RuleId, Tag, Territory};
+use domain::{DeviceClass, Duration, Fact, Plan, RuleId, Tag, Territory};
 
 use super::absent::needs;
 use super::read::{Fields, Node, nearest};
-use super::rules::{Place, Seen, Use, of, rule_id, when};
+use super::rules::{Place, Seen, Use, of, rule_id, when, without_title};
 
 /// A cap this high refuses nobody.
 const LIMIT_MAX: u32 = 1_000_000;
@@ -49,7 +51,10 @@ pub(super) fn cap(
     if let (Some(counts), Some(of), Some(node)) = (counts, &of, &of_node) {
         check_of(counts, of, node);
     }
-    let when = when(fields.take("when"));
+    let when = when(&mut fields);
+    if counts.is_some_and(Counts::is_of_devices) {
+        without_title(when.as_ref(), &mut fields);
+    }
     let (window, once) = window(&mut fields, counts).unzip();
     let limit = match (once.flatten(), fields.take("limit")) {
         (None, node) => needed_limit(&fields, node),
@@ -80,11 +85,21 @@ pub(super) fn cap(
     if let Some(cap) = &cap {
         check_limit(cap, &fields);
     }
-    let uses =
-        cap.as_ref().map(|cap| cap.facts().into_iter().map(|fact| (fact, Use::Applies)).collect());
+    let uses = cap.as_ref().map(uses);
     let needs = needs(&mut fields, id.as_ref(), uses, seen);
     fields.finish();
     Some(Cap { needs, ..cap? })
+}
+
+/// The facts that it goes by, each as often as it does.
+fn uses(cap: &Cap) -> Vec<(Fact, Use)> {
+    let selects = cap.when.facts();
+    let selects = selects.into_iter().map(|fact| (fact, Use::Applies));
+    let counts = Cap { when: When::default(), ..cap.clone() }.facts().into_iter().map(|fact| {
+        let limits = !matches!(fact, Fact::Profile | Fact::MemberSince);
+        (fact, if limits { Use::Applies } else { Use::Counts })
+    });
+    selects.chain(counts).collect()
 }
 
 /// A limit that nobody ever reaches, or that everybody always has.
@@ -113,7 +128,11 @@ fn needed_limit(fields: &Fields<'_>, node: Option<Node<'_>>) -> Option<Limit> {
         );
         return None;
     };
-    limit(&node)
+    let limit = limit(&node);
+    if limit.as_ref() == Some(&Limit::constant(0)) {
+        node.note("a cap of 0 refuses always; use a gate with `closed = true`");
+    }
+    limit
 }
 
 /// In the order of the documentation.
@@ -203,7 +222,7 @@ fn window(fields: &mut Fields<'_>, counts: Option<Counts>) -> Option<(Window, Op
             None
         }
         (_, None) => Some((Window::Now, None)),
-        (Counts::Events(_) | Counts::DistinctTitles, Some(node)) => read_window(&node),
+        (Counts::Events(_) | Counts::DistinctTitles, Some(node)) => read_window(&node, counts),
         (_, Some(node)) => {
             let instead = match counts {
                 Counts::DevicesRegistered => "device_registrations",
@@ -218,12 +237,12 @@ fn window(fields: &mut Fields<'_>, counts: Option<Counts>) -> Option<(Window, Op
     }
 }
 
-fn read_window(node: &Node<'_>) -> Option<(Window, Option<()>)> {
+fn read_window(node: &Node<'_>, counts: Counts) -> Option<(Window, Option<()>)> {
     let mut window = node.fields(&format!("a table: {WINDOWS}"))?;
     let kinds = ["rolling", "calendar", "anniversary", "first_use", "min_interval", "lifetime"];
     let mut stated: Vec<(&str, Node<'_>)> =
         kinds.into_iter().filter_map(|kind| Some((kind, window.take(kind)?))).collect();
-    let zone = window.take("zone");
+    let (zone, of) = (window.take("zone"), window.take("of"));
     window.finish();
     let (Some((kind, how)), true) = (stated.pop(), stated.is_empty()) else {
         node.note(format!("a window is of one kind: `{}`; write {WINDOWS}", kinds.join("`, `")));
@@ -232,6 +251,9 @@ fn read_window(node: &Node<'_>) -> Option<(Window, Option<()>)> {
     let of_zone = matches!(kind, "calendar" | "anniversary");
     if let Some(zone) = zone.as_ref().filter(|_| !of_zone) {
         zone.note(format!("a window `{kind}` is the same in every zone; leave `zone` out"));
+    }
+    if let Some(of) = of.as_ref().filter(|_| kind != "anniversary") {
+        of.note("only an `anniversary` is of anything; leave `of` out");
     }
     match kind {
         "rolling" => Some((Window::Rolling(remembered(&how)?), None)),
@@ -254,11 +276,29 @@ fn read_window(node: &Node<'_>) -> Option<(Window, Option<()>)> {
             let (unit, zone) = calendar(&how, &zone)?;
             let window = match kind {
                 "calendar" => Window::Calendar(unit, zone),
-                _ => Window::Anniversary(unit, zone),
+                _ => Window::Anniversary(since(of.as_ref(), counts)?, unit, zone),
             };
             Some((window, None))
         }
     }
+}
+
+/// What began on the day on which an anniversary turns.
+fn since(node: Option<&Node<'_>>, counts: Counts) -> Option<Since> {
+    let Some(node) = node else { return Some(Since::Member) };
+    let since =
+        node.word("what an anniversary is of", &["member", "license"], |word| match word {
+            "member" => Some(Since::Member),
+            "license" => Some(Since::License),
+            _ => None,
+        })?;
+    if since == Since::License && counts != Counts::Events(Kinds::of(&[CountedKind::Renewed])) {
+        node.note(
+            "only a renewal is of a license that has a day of its own; count `renewals` and \
+             nothing else, or leave `of` out",
+        );
+    }
+    Some(since)
 }
 
 /// A length that a member's state reaches back.
@@ -301,14 +341,11 @@ pub(super) fn zone(node: &Node<'_>) -> Option<Zone> {
     named
 }
 
-fn limit(node: &Node<'_>) -> Option<Limit> {
+/// A number, or one by a fact of the request.
+pub(super) fn limit(node: &Node<'_>) -> Option<Limit> {
     const WHAT: &str = "up to how many";
     if !node.is_table() {
-        let number = node.number(WHAT, LIMIT_MAX)?;
-        if number == 0 {
-            node.note("a cap of 0 refuses always; use a gate with `closed = true`");
-        }
-        return Some(Limit::constant(number));
+        return node.number(WHAT, LIMIT_MAX).map(Limit::constant);
     }
     let mut fields = node.fields(WHAT)?;
     let otherwise = fields.take("otherwise").map(|node| node.number(WHAT, LIMIT_MAX));

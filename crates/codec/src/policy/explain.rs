@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::member::{CapState, Code, Finding, Member};
 use domain::policy::evaluate::{Adds, Ask, InList, cap_states, gate_findings, selects};
-use domain::policy::{Effective, Of, Rules, When};
+use domain::policy::{Asked, Effective, Of, Rules, When};
 use domain::{
     DeviceClass, DeviceId, Fact, Facts, MemberFacts, Policy, RuleId, Timestamp, TitleFacts, TitleId,
 };
@@ -239,8 +239,9 @@ impl<'a> Desk<'a> {
 
     /// The verdict, or why the rule is not for this request.
     fn not_asked(&self, of: &Of, when: &When, needs: &[Fact], verdict: Verdict) -> Verdict {
-        let Question { title_facts, member, class, .. } = self.question;
-        let selected = |of: &Of, when: &When| selects(of, when, member, *class, &title_facts.tags);
+        let Question { title, title_facts, member, class, .. } = self.question;
+        let asked = Asked { member, class: *class, title: Some((title, title_facts)) };
+        let selected = |of: &Of, when: &When| selects(of, when, &asked);
         let any = (Of::default(), When::default());
         let parts = [
             ("tags", Of { tags: of.tags.clone(), ..any.0.clone() }, any.1.clone()),
@@ -261,15 +262,24 @@ impl<'a> Desk<'a> {
         let unselected = parts.iter().filter(|(_, of, when)| !selected(of, when));
         let unselected: Vec<&str> = unselected.map(|(name, ..)| *name).collect();
         let unknown = needs.iter().find(|fact| !fact.is_known(member, Some(title_facts)));
-        match (unselected.is_empty(), unknown) {
-            (false, _) => Verdict::NotAsked(format!("for another {}", unselected.join(" and "))),
-            (true, Some(fact)) => Verdict::NotAsked(format!("without `{}`", fact.name())),
-            (true, None) => verdict,
+        if !unselected.is_empty() {
+            return Verdict::NotAsked(format!("for another {}", unselected.join(" and ")));
+        }
+        if let Some(fact) = unknown {
+            return Verdict::NotAsked(format!("without `{}`", fact.name()));
+        }
+        match &when.guard {
+            Some(guard) if guard.holds(&asked) == Some(false) => {
+                Verdict::NotAsked("its guard does not hold".to_owned())
+            }
+            _ => verdict,
         }
     }
 
     fn gate_findings(&self) -> Vec<Finding> {
-        self.asked(Adds::Acquisition, gate_findings)
+        let mut findings = self.asked(Adds::Acquisition, gate_findings);
+        findings.extend(self.asked(Adds::Registration, gate_findings));
+        findings
     }
 
     /// The limits of the caps that are asked, and when they are.
@@ -308,6 +318,7 @@ impl<'a> Desk<'a> {
             title: (!of_device).then_some((title, title_facts)),
             rules,
             license: None,
+            acquired_at: None,
             adds,
             command: 0,
             in_list: &InList::default(),

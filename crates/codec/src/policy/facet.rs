@@ -8,10 +8,11 @@ use domain::Fact;
 use domain::member::CountedKind;
 use domain::policy::{
     Cap, Condition, Counts, Downgrade, FinishAnchor, Gate, Keep, Limit, LimitBy, Of, Policy,
-    ReleaseFrees, RenewFrom, Rules, ScopeKey, TermsPatch, Tighten, When, Window,
+    ReleaseFrees, RenewFrom, Rules, ScopeKey, Since, TermsPatch, Tighten, When, Window,
 };
 use domain::time::CalendarUnit;
 
+use super::guard;
 use super::places::{Kind, Scope};
 
 /// A term, or a gate, cap or tightening, as one level of a policy says it.
@@ -68,6 +69,7 @@ impl Facet {
 }
 
 const PER: &str = "per";
+pub(super) const GUARD: &str = "guard";
 
 /// In which way something changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,12 +168,14 @@ pub(super) fn reaches(one: &Window, other: &Window) -> bool {
         (Lifetime, _) => true,
         (_, Lifetime) => false,
         (Rolling(one), Rolling(other) | FirstUse(other)) => one >= other,
-        (Rolling(one), Calendar(unit, _) | Anniversary(unit, _)) => *one >= unit.longest(),
+        (Rolling(one), Calendar(unit, _) | Anniversary(_, unit, _)) => *one >= unit.longest(),
         (Calendar(one, zone), Calendar(other, other_zone)) => {
             zone == other_zone && holds(*one, *other)
         }
-        (Anniversary(one, zone), Anniversary(other, other_zone)) => {
-            zone == other_zone && (one == other || (*one, *other) == (YEAR, MONTH))
+        (Anniversary(of, one, zone), Anniversary(other_of, other, other_zone)) => {
+            of == other_of
+                && zone == other_zone
+                && (one == other || (*one, *other) == (YEAR, MONTH))
         }
         (FirstUse(one), FirstUse(other)) => one == other,
         _ => false,
@@ -333,6 +337,12 @@ pub(super) fn gate_facets(gate: &Gate) -> Vec<Facet> {
         }
         Condition::SecurityLevels(levels) => lets("security_levels", levels),
         Condition::Accounts(accounts) => lets("accounts", accounts),
+        Condition::ConcurrentStreams(limit) => {
+            (format!("concurrent_streams {}", limit_words(limit)), Order::Limit(limit.clone()))
+        }
+        Condition::NotElsewhereFor(length) => {
+            (format!("not_elsewhere_for {length}"), Order::More(length.as_millis()))
+        }
         Condition::Maturity => just("maturity"),
         Condition::Downloadable => just("downloadable"),
         Condition::Closed => ("closed".to_owned(), Order::Shut),
@@ -370,7 +380,7 @@ pub(super) fn cap_facets(cap: &Cap) -> Vec<Facet> {
 
 fn selection(of: &Of, when: &When, needs: &[Fact]) -> Vec<Facet> {
     let Of { tags, classes } = of;
-    let When { plans, territories, security_levels, accounts } = when;
+    let When { plans, territories, security_levels, accounts, guard } = when;
     let about = |name, names: BTreeSet<String>| Facet {
         name,
         words: join(&names),
@@ -384,6 +394,15 @@ fn selection(of: &Of, when: &When, needs: &[Fact]) -> Vec<Facet> {
         about("when.territories", names(territories)),
         about("when.security_levels", names(security_levels)),
         about("when.accounts", names(accounts)),
+        // What has to hold beside the rest: the more, the fewer requests it is for.
+        Facet {
+            name: GUARD,
+            words: guard.as_ref().map(guard::words),
+            order: Order::Lets(
+                GUARD,
+                guard.iter().flat_map(guard::conjuncts).map(guard::words).collect(),
+            ),
+        },
         Facet { name: "not asked without", words: join(&needs), order: Order::Lets("", needs) },
     ]
 }
@@ -425,7 +444,13 @@ fn window_words(window: &Window) -> Option<String> {
         Window::Now => return None,
         Window::Rolling(length) => format!("rolling {length}"),
         Window::Calendar(of, zone) => format!("calendar {} in {}", unit(of), zone.name()),
-        Window::Anniversary(of, zone) => format!("anniversary {} in {}", unit(of), zone.name()),
+        Window::Anniversary(since, of, zone) => {
+            let since = match since {
+                Since::Member => "",
+                Since::License => " of the license",
+            };
+            format!("anniversary {}{since} in {}", unit(of), zone.name())
+        }
         Window::FirstUse(length) => format!("first use {length}"),
         Window::Lifetime => "lifetime".to_owned(),
     })

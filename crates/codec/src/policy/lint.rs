@@ -4,13 +4,14 @@
 //! level is compared only where it is sure to be for the same titles: a series and a title are
 //! of a partner that the policy does not know.
 
+mod guards;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::policy::{Limit, Rules};
+use domain::policy::{Limit, Rules, Window};
 
-use super::facet::{Direction, Facet, Order, Said, direction, limit_rows, said, table};
+use super::facet::{Direction, Facet, GUARD, Order, Said, direction, limit_rows, said, table};
 use super::places::{Kind, Place, Places, Scope, levels};
 use super::{Loaded, PolicyError};
 
@@ -25,6 +26,7 @@ pub fn lint(loaded: &Loaded) -> Vec<PolicyError> {
         lint.shadows(&chain);
         lint.itself(&chain);
         lint.repeats(&chain);
+        lint.guards(&chain, rules);
         terms::lint(&mut lint, &loaded.policy, (&scope, rules), &between);
     }
     lint.found.sort();
@@ -130,17 +132,19 @@ impl Said {
     }
 
     fn is_always_asked(&self) -> bool {
-        let lenient = self
-            .facets
-            .iter()
-            .any(|facet| facet.name == "not asked without" && facet.words.is_some());
-        self.about().next().is_none() && !lenient
+        let selects = self.facets.iter().any(|facet| {
+            matches!(facet.name, GUARD | "not asked without") && facet.words.is_some()
+        });
+        self.about().next().is_none() && !selects
     }
 
-    /// Gates are asked about titles, and not when devices come and go.
+    /// Asked when devices come and go, as most gates are not.
     fn is_of_devices(&self) -> bool {
-        let counts = self.facet("counts").and_then(|facet| facet.words.as_deref());
-        counts.is_some_and(|counts| counts.starts_with("device_") || counts == "devices_registered")
+        let says = |name: &str, of_devices: fn(&str) -> bool| {
+            self.facet(name).and_then(|facet| facet.words.as_deref()).is_some_and(of_devices)
+        };
+        says("counts", |it| it.starts_with("device_") || it == "devices_registered")
+            || says("condition", |it| it.starts_with("not_elsewhere_for"))
     }
 }
 
@@ -174,10 +178,14 @@ impl Lint {
                         self.note(&rule.scope, rule.said.kind, &rule.said.name, message);
                     }
                     let limits = rule.said.limit().map(|limit| table(&limit.by));
-                    let (_, table) = limits.filter(|(of, _)| *of == by).unwrap_or_default();
-                    for name in table.keys().filter(|name| !names.contains(*name)) {
+                    let (_, limits) = limits.filter(|(of, _)| *of == by).unwrap_or_default();
+                    for name in limits.keys().filter(|name| !names.contains(*name)) {
+                        let table = match rule.said.kind {
+                            Kind::Gate => "concurrent_streams",
+                            _ => "limit",
+                        };
                         let message = format!(
-                            "`{name}` in `limit` is never used: gate `{}`{place} refuses that {by}",
+                            "`{name}` in `{table}` is never used: gate `{}`{place} refuses that {by}",
                             gate.said.name
                         );
                         self.note(&rule.scope, rule.said.kind, &rule.said.name, message);
@@ -217,7 +225,9 @@ impl Lint {
             for (position, other) in chain.rules.iter().enumerate() {
                 let earlier = other.scope != rule.scope || position < index;
                 let both = other.said.kind == rule.said.kind && position != index;
-                if !both || !shadows(&other.said, &rule.said) {
+                // What a level's cap counts is its own.
+                let alike = other.scope == rule.scope || !counts_by_what_came_before(&other.said);
+                if !both || !alike || !shadows(&other.said, &rule.said) {
                     continue;
                 }
                 // Of two that say the same, the first stays.
@@ -288,19 +298,29 @@ const COUNTED: [&str; 6] =
 /// Counted once, however often they are used.
 const THINGS: [&str; 3] = ["devices_holding", "distinct_titles", "devices_registered"];
 
+/// Whether a cap that counts more than another may count less at some moment: a device or title that
+/// is counted already adds nothing, and another first event opens another period.
+fn counts_by_what_came_before(cap: &Said) -> bool {
+    let counts = cap.facet("counts").and_then(|facet| facet.words.as_deref());
+    let window = cap.facet("window").map(|facet| &facet.order);
+    counts.is_some_and(|counts| THINGS.contains(&counts))
+        || matches!(window, Some(Order::Window(Window::FirstUse(_))))
+}
+
 /// Whether whatever the second does, the first does already.
 fn shadows(first: &Said, second: &Said) -> bool {
+    if first.is_of_devices() != second.is_of_devices() {
+        return false;
+    }
     // A renewal under other facts may take a license from one count to another: it adds to the
     // second where it does not add to the first.
     let of_now = second.kind == Kind::Cap
         && second.facet("window").is_none_or(|window| window.words.is_none());
-    // A device or title that is counted already adds nothing to the first, and may to the second.
-    let counts = first.facet("counts").and_then(|facet| facet.words.as_deref());
-    let of_things = counts.is_some_and(|counts| THINGS.contains(&counts));
+    let only_the_same = counts_by_what_came_before(first);
     second.facets.iter().all(|facet| {
         let Some(other) = first.facet(facet.name) else { return false };
         match (&other.order, &facet.order) {
-            (one, two) if of_things && COUNTED.contains(&facet.name) => one == two,
+            (one, two) if only_the_same && COUNTED.contains(&facet.name) => one == two,
             (one, two) if of_now && facet.name == "of.tags" => one == two,
             (Order::Lets(_, one), Order::Lets(_, two)) if of_now && facet.name == "per" => {
                 let stays = |key: &String| matches!(&**key, "device" | "device_class" | "title");

@@ -256,6 +256,94 @@ fn damaged_scenarios_are_scenarios_or_errors_with_a_line() {
     assert!(ran > 20, "{ran}");
 }
 
+const GUARDS: [&str; 6] = [
+    "member.plan == 'ads' && !('new' in title.tags)",
+    "title.maturity_rating >= 18 || title.maturity_rating > member.maturity_limit",
+    "device.class in [\"tv\", \"web\"] && (title.series == \"\" || title.partner != 'a')",
+    "member.since >= timestamp('2026-01-01T00:00:00Z') // of late",
+    "!(member.territory == 'US') && title.available_until < timestamp(\"2027-01-01T00:00:00Z\")",
+    "member.profile in title.tags\n || -1 < title.maturity_rating",
+];
+
+const PIECES: [&str; 40] = [
+    "member.plan",
+    "title.tags",
+    "title",
+    "member",
+    ".",
+    "==",
+    "!=",
+    "<",
+    ">=",
+    " in ",
+    "&&",
+    "||",
+    "!",
+    "(",
+    ")",
+    "((((((((((((((((((((((((((((",
+    "[",
+    "]",
+    "{",
+    "}",
+    "?",
+    ":",
+    "'x'",
+    "\"",
+    "'",
+    "\\",
+    "\\u12",
+    "1",
+    "0x",
+    "1u",
+    "1.5e",
+    "-",
+    "+ 1",
+    "has(",
+    ".exists(a, a)",
+    "timestamp(",
+    "null",
+    "//",
+    "\n",
+    "true",
+];
+
+/// What is damaged in a guard is told, or it is another guard, which reads as it is told.
+#[test]
+fn damaged_guards_are_guards_or_errors_with_a_line() {
+    let mut random = seeded();
+    let head = "format = 1\nname = \"a\"\neffective_from = 2026-01-01T00:00:00Z\n";
+    let policy = |guard: &str| {
+        let guard = guard.replace('\\', "\\\\").replace('"', "\\\"");
+        format!("{head}[[gates]]\nid = \"g\"\nclosed = true\nguard = \"\"\"\n{guard}\"\"\"\n")
+    };
+    let (mut right, mut wrong) = (0, 0);
+    for _ in 0..MUTANTS {
+        let mut guard = (*random.one(&GUARDS)).to_owned();
+        for _ in 0..random.below(3) {
+            let at = random.below(guard.len() + 1);
+            let end = (at + random.below(6) * random.below(2)).min(guard.len());
+            guard.replace_range(at..end, random.one::<&str>(&PIECES));
+        }
+        let text = policy(&guard);
+        match parse(&[(MAIN_FILE, &text)]) {
+            Ok(loaded) => {
+                right += 1;
+                let read = |loaded: &Loaded| loaded.policy.default.gates[0].when.guard.clone();
+                let words = super::guard::words(&read(&loaded).unwrap());
+                let again = parse(&[(MAIN_FILE, &policy(&words))]).unwrap();
+                assert_eq!(read(&again), read(&loaded), "{guard}");
+                used(&loaded, &again, &mut random);
+            }
+            Err(errors) => {
+                wrong += 1;
+                named(&errors, MAIN_FILE, &text);
+            }
+        }
+    }
+    assert!(right > 100 && wrong > 100, "{right} {wrong}");
+}
+
 /// Caps over a small vocabulary, so that some make others superfluous.
 fn random_caps(random: &mut Random) -> String {
     let mut text = "format = 1\nname = \"a\"\neffective_from = 2026-01-01T00:00:00Z\n".to_owned();
@@ -289,6 +377,9 @@ fn random_caps(random: &mut Random) -> String {
             "",
             "when = { plans = [\"ads\"] }\n",
             "when = { plans = [\"ads\", \"premium\"] }\n",
+            "guard = 'member.plan == \"ads\"'\n",
+            "guard = 'member.plan == \"ads\" && title.partner == \"a\"'\n",
+            "guard = '\"new\" in title.tags || device.class != \"phone\"'\n",
         ]);
         text += *random.one(&[
             "limit = 1\n",

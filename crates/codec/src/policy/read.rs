@@ -151,6 +151,15 @@ impl<'a> Node<'a> {
         self.file.note(Some(self.offset), &self.path, message.into());
     }
 
+    /// As [`Self::note`], of a line of its text, from 0. Where the text is written with escapes
+    /// it is the first.
+    pub(super) fn note_within(&self, text: &str, line: usize, message: String) {
+        let written = self.file.text.get(self.offset..).and_then(|rest| rest.find(text));
+        let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+        let offset = written.map_or(self.offset, |written| self.offset + written + before);
+        self.file.note(Some(offset), &self.path, message);
+    }
+
     /// Where it stands, for another's message.
     pub(super) fn place(&self) -> (String, usize) {
         let before = self.file.text.get(..self.offset).unwrap_or_default();

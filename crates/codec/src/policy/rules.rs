@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use domain::policy::{
-    Condition, Downgrade, FinishAnchor, Gate, Keep, Of, ReleaseFrees, RenewFrom, Rules, TermsPatch,
-    Tighten, When,
+    Condition, Downgrade, FinishAnchor, Gate, Guard, Keep, Limit, Of, ReleaseFrees, RenewFrom,
+    Rules, TermsPatch, Tighten, When,
 };
 use domain::{
     Account, DeviceClass, Duration, Fact, InvalidId, PartnerId, Plan, Policy, PolicyVersion,
@@ -14,7 +14,8 @@ use domain::{
 };
 
 use super::absent::{AbsentFact, needs};
-use super::cap::cap;
+use super::cap::{cap, limit};
+use super::guard::guard;
 use super::read::{Fields, File, Node, told};
 use super::texts::{self, Texts};
 use super::{MAIN_FILE, PolicyError, PolicyErrors};
@@ -114,8 +115,10 @@ pub(super) struct Seen {
 pub(super) enum Use {
     /// It goes by the fact to say yes or no.
     Decides,
-    /// It goes by the fact in whether, or how, it applies.
+    /// It goes by the fact in whether it applies, or how strictly.
     Applies,
+    /// It goes by the fact in what it counts.
+    Counts,
 }
 
 /// The facts by which a rule applies.
@@ -252,7 +255,7 @@ fn rules(level: &mut Fields<'_>, seen: &mut Seen, at_top: bool) -> Rules {
     let mut ids = BTreeMap::new();
     let tightening = level.take("tighten");
     let tighten = each(tightening, "tighten", |node| tighten(node, &mut ids, seen));
-    let gates = each(level.take("gates"), "gates", |node| gate(node, &mut ids, seen));
+    let gates = each(level.take("gates"), "gates", |node| gate(node, &mut ids, seen, at_top));
     let caps = each(level.take("caps"), "caps", |node| cap(node, &mut ids, seen, at_top));
     Rules { terms: terms.unwrap_or_default(), tighten, gates, caps }
 }
@@ -278,7 +281,7 @@ fn lapse(node: &Node<'_>) -> Option<Duration> {
 fn bounded(node: &Node<'_>) -> Option<Duration> {
     let length = node.duration()?;
     if length > LENGTH_MAX {
-        node.note("is longer than ten years; leave the table out where nothing ends");
+        node.note("is longer than ten years; leave it out where nothing ends");
     }
     Some(length)
 }
@@ -371,7 +374,7 @@ fn tighten(
 ) -> Option<Tighten> {
     let id = rule_id(&mut fields, "tightening", level, seen);
     let of = of(fields.take("of"));
-    let when = when(fields.take("when"));
+    let when = when(&mut fields);
     if let Some(node) = fields.take("renew_from") {
         node.note(
             "neither `now` nor `end` is the tighter one; set it in the terms of a partner, series \
@@ -418,16 +421,19 @@ pub(super) fn rule_id(
 }
 
 const CONDITIONS: &str = "`plans`, `territories`, `not_territories`, `device_classes`, \
-     `security_levels`, `accounts`, `maturity`, `downloadable` or `closed`";
+     `security_levels`, `accounts`, `concurrent_streams`, `not_elsewhere_for`, `maturity`, \
+     `downloadable` or `closed`";
 
 fn gate(
     mut fields: Fields<'_>,
     level: &mut BTreeMap<RuleId, Place>,
     seen: &mut Seen,
+    at_top: bool,
 ) -> Option<Gate> {
     let id = rule_id(&mut fields, "gate", level, seen);
-    let of = of(fields.take("of"));
-    let when = when(fields.take("when"));
+    let of_node = fields.take("of");
+    let of = of(of_node.clone());
+    let when = when(&mut fields);
     let mut stated = 0;
     let mut condition = |node: Option<Node<'_>>, read: fn(&Node<'_>) -> Option<Condition>| {
         let node = node?;
@@ -450,6 +456,10 @@ fn gate(
             Some(Condition::SecurityLevels(security_levels(node)?))
         }),
         condition(fields.take("accounts"), |node| Some(Condition::Accounts(accounts(node)?))),
+        condition(fields.take("concurrent_streams"), |node| {
+            limit(node).map(Condition::ConcurrentStreams)
+        }),
+        condition(fields.take("not_elsewhere_for"), apart),
         condition(fields.take("maturity"), |node| yes(node, Condition::Maturity)),
         condition(fields.take("downloadable"), |node| yes(node, Condition::Downloadable)),
         condition(fields.take("closed"), |node| yes(node, Condition::Closed)),
@@ -458,8 +468,15 @@ fn gate(
         fields.note(format!("a gate has a condition; write {CONDITIONS}"));
     }
     let condition = conditions.into_iter().flatten().next();
+    if let (Some(condition), Some(of)) = (&condition, &of)
+        && condition.is_of_devices()
+    {
+        check_of_devices(&fields, of, of_node.as_ref(), at_top);
+        without_title(when.as_ref(), &mut fields);
+    }
     let used = |when: &When, condition: &Condition| {
-        let selects = when.facts().into_iter().map(|fact| (fact, Use::Applies));
+        let by_limit = condition.limit().and_then(Limit::fact);
+        let selects = when.facts().into_iter().chain(by_limit).map(|fact| (fact, Use::Applies));
         let decides = condition.facts().into_iter().map(|fact| (fact, Use::Decides));
         selects.chain(decides).collect()
     };
@@ -467,6 +484,35 @@ fn gate(
     let needs = needs(&mut fields, id.as_ref(), uses, seen);
     fields.finish();
     Some(Gate { id: id?, of: of?, when: when?, condition: condition?, needs })
+}
+
+fn apart(node: &Node<'_>) -> Option<Condition> {
+    let length = bounded(node)?;
+    if length == Duration::ZERO {
+        node.note("keeps nobody apart; write for how long a device has to be with nobody else");
+    }
+    Some(Condition::NotElsewhereFor(length))
+}
+
+/// What a gate that is asked when a device comes cannot go by.
+fn check_of_devices(gate: &Fields<'_>, of: &Of, node: Option<&Node<'_>>, at_top: bool) {
+    if !at_top {
+        let message = "a device comes without a title; ask this in the rules for all titles";
+        gate.note(message.to_owned());
+    }
+    if let Some(node) = node.filter(|_| !of.tags.is_empty()) {
+        node.note("a device that comes has no tags; leave `tags` out");
+    }
+}
+
+/// A guard of what is asked where a device comes or goes.
+pub(super) fn without_title(when: Option<&When>, fields: &mut Fields<'_>) {
+    let guard = when.and_then(|when| when.guard.as_ref());
+    if let Some(node) = fields.take("guard")
+        && guard.is_some_and(Guard::is_of_titles)
+    {
+        node.note("a device that comes or goes is of no title; ask nothing of `title` here");
+    }
 }
 
 /// A condition that is either stated or left out.
@@ -490,8 +536,16 @@ pub(super) fn of(node: Option<Node<'_>>) -> Option<Of> {
     Some(Of { tags: tags.unwrap_or(Some(vec![]))?, classes: listed.unwrap_or(Some(vec![]))? })
 }
 
-pub(super) fn when(node: Option<Node<'_>>) -> Option<When> {
-    let Some(node) = node else { return Some(When::default()) };
+/// Which requests a rule is for, by `when` and `guard`.
+pub(super) fn when(fields: &mut Fields<'_>) -> Option<When> {
+    let listed = fields.take("when");
+    let guarded = fields.take("guard");
+    let listed = listed.map_or(Some(When::default()), |node| listed_when(&node));
+    let guard = guarded.map(|node| guard(&node));
+    Some(When { guard: guard.map_or(Some(None), |guard| guard.map(Some))?, ..listed? })
+}
+
+fn listed_when(node: &Node<'_>) -> Option<When> {
     const WHAT: &str = "`plans`, `territories`, `security_levels` or `accounts`";
     let mut fields = node.fields(&format!("a table with {WHAT}"))?;
     if fields.is_empty() {
@@ -507,6 +561,7 @@ pub(super) fn when(node: Option<Node<'_>>) -> Option<When> {
         territories: listed_territories.unwrap_or(Some(vec![]))?,
         security_levels: listed_levels.unwrap_or(Some(vec![]))?,
         accounts: listed_accounts.unwrap_or(Some(vec![]))?,
+        guard: None,
     })
 }
 

@@ -214,6 +214,8 @@ fn changed(facts: &MemberFacts, changes: &[FactChange], start: Timestamp) -> Mem
             FactChange::MemberSince(since) => {
                 facts.member_since = since.map(|since| since.on(start));
             }
+            FactChange::ConcurrentStreams(streams) => facts.concurrent_streams = streams,
+            FactChange::ElsewhereAt(at) => facts.elsewhere_at = at.map(|at| at.on(start)),
         }
     }
     facts

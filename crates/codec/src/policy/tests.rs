@@ -97,6 +97,36 @@ fn the_guide_is_true() {
     assert!(examples >= 8, "{examples}");
 }
 
+/// Each kind of rule that was collected is in the guide's last table, once, and every word of the
+/// language that the table names is shown in an example.
+#[test]
+fn the_guide_shows_where_each_kind_of_rule_is_written() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let (_, table) = guide.split_once("## Everything that services ask for").unwrap();
+    let kinds = [("C", 13), ("W", 8), ("E", 9), ("T", 16), ("D", 11), ("G", 7), ("A", 8), ("H", 6)];
+    let mut expected: Vec<String> = kinds
+        .iter()
+        .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
+        .collect();
+    let examples = guide_lines().join("\n");
+    let mut told = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [ids, _, place] = cells[..] else { panic!("{row}") };
+        told.extend(ids.split(',').map(|id| id.trim().to_owned()));
+        for code in place.split('`').skip(1).step_by(2) {
+            let word = |c: char| c.is_ascii_lowercase() || c == '_';
+            let named = code.split(|c| !word(c)).find(|word| !word.is_empty()).unwrap();
+            let elsewhere = ["frees_at", "carnet"].contains(&named);
+            assert!(elsewhere || examples.contains(named), "`{named}` is in no example: {row}");
+        }
+    }
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
+}
+
 #[test]
 fn the_smallest_policy() {
     let policy = right("");
@@ -185,7 +215,7 @@ fn unknown_names_are_refused_with_what_was_meant() {
             policy.toml, line 5, field `terns`: `terns` is not a known field; did you mean `terms`?
             policy.toml, line 7, field `terms.finish_withing`: `finish_withing` is not a known field; did you mean `finish_within`?
             policy.toml, line 8, field `terms.deadline`: `deadline` is not a known field; known here: `auto_renew_every`, `check_in_within`, `end_with_availability`, `end_within`, `finish_anchor`, `finish_within`, `grace`, `hard_end`, `not_before`, `release_frees`, `renew_after_end`, `renew_before_end`, `renew_from`, `renewals_max`, `running_play`, `start_within`
-            policy.toml, line 9, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `security_levels`, `accounts`, `maturity`, `downloadable` or `closed`
+            policy.toml, line 9, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `security_levels`, `accounts`, `concurrent_streams`, `not_elsewhere_for`, `maturity`, `downloadable` or `closed`
             policy.toml, line 11, field `gates[0].plan`: `plan` is not a known field; did you mean `plans`?
             policy.toml, line 14, field `caps[0].counts`: `acquisition` is not something that is counted; did you mean `acquisitions`?
             policy.toml, line 15, field `caps[0].per[0]`: `member` is not a scope; known are `profile`, `device`, `device_class`, `partner`, `series`, `title`, `tag`
@@ -383,7 +413,7 @@ fn gates() {
         territories = ["Bosnia and Herzegovina", 3]
         "#,
         expect![[r#"
-            policy.toml, line 5, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `security_levels`, `accounts`, `maturity`, `downloadable` or `closed`
+            policy.toml, line 5, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `security_levels`, `accounts`, `concurrent_streams`, `not_elsewhere_for`, `maturity`, `downloadable` or `closed`
             policy.toml, line 11, field `gates[1].closed`: a gate has one condition; make a second gate of this one
             policy.toml, line 14, field `gates[2].downloadable`: says nothing when `false`; write `true` or remove the gate
             policy.toml, line 17, field `gates[3].territories`: names nothing; list at least one of territories or leave the field out
@@ -399,6 +429,85 @@ fn gates() {
         expect![[r#"
         policy.toml, line 4, field `gates`: is an integer, and should be a list of tables; begin each with `[[gates]]`
         policy.toml, line 5, field `caps`: is a table, and should be a list of tables; begin each with `[[caps]]`"#]],
+    );
+}
+
+#[test]
+fn gates_by_what_is_told_from_elsewhere() {
+    let policy = right(
+        r#"
+        [[gates]]
+        id = "streams"
+        concurrent_streams = { premium = 4, otherwise = 0 }
+        if_absent = { concurrent_streams = "allow", plan = "refuse" }
+        [[gates]]
+        id = "apart"
+        not_elsewhere_for = "90d"
+        if_absent = "allow"
+        [[caps]]
+        id = "renewals"
+        counts = "renewals"
+        window = { anniversary = "year", zone = "UTC", of = "license" }
+        limit = 6
+        "#,
+    );
+    let told: Vec<_> = policy.default.gates.iter().map(|it| (&it.condition, &it.needs)).collect();
+    expect![[r#"
+        [(ConcurrentStreams(Limit { otherwise: Some(0), by: Plan({"premium": 4}) }), [ConcurrentStreams]), (NotElsewhereFor(90d), [ElsewhereAt])]"#]]
+    .assert_eq(&format!("{told:?}"));
+    let window = &policy.default.caps[0].window;
+    assert_eq!(format!("{window:?}"), "Anniversary(License, Year, UTC)");
+}
+
+#[test]
+fn what_is_told_from_elsewhere_cannot_be_asked_everywhere() {
+    wrong(
+        r#"
+        [[gates]]
+        id = "a"
+        concurrent_streams = { by = "plans", premium = 4 }
+        [[gates]]
+        id = "b"
+        concurrent_stream = 2
+        [[gates]]
+        id = "c"
+        not_elsewhere_for = "0d"
+        of = { tags = ["new"] }
+        if_absent = { elsewhere = "allow" }
+        [[gates]]
+        id = "d"
+        concurrent_streams = { premium = 4 }
+        if_absent = "allow"
+        [[caps]]
+        id = "e"
+        counts = "acquisitions_and_renewals"
+        window = { anniversary = "month", zone = "UTC", of = "license" }
+        limit = 1
+        [[caps]]
+        id = "f"
+        counts = "renewals"
+        window = { anniversary = "month", zone = "UTC", of = "licence" }
+        limit = 1
+        [[caps]]
+        id = "g"
+        counts = "renewals"
+        window = { rolling = "1d", of = "license" }
+        limit = 1
+        [partners.aurora]
+        gates = [{ id = "h", not_elsewhere_for = "1d" }]
+        "#,
+        expect![[r#"
+            policy.toml, line 7, field `gates[0].concurrent_streams.by`: `plans` is not what a limit goes by; did you mean `plan`?
+            policy.toml, line 8, field `gates[1]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `security_levels`, `accounts`, `concurrent_streams`, `not_elsewhere_for`, `maturity`, `downloadable` or `closed`
+            policy.toml, line 10, field `gates[1].concurrent_stream`: `concurrent_stream` is not a known field; did you mean `concurrent_streams`?
+            policy.toml, line 13, field `gates[2].not_elsewhere_for`: keeps nobody apart; write for how long a device has to be with nobody else
+            policy.toml, line 14, field `gates[2].of`: a device that comes has no tags; leave `tags` out
+            policy.toml, line 15, field `gates[2].if_absent.elsewhere`: `elsewhere` is not a known field; did you mean `elsewhere_at`?
+            policy.toml, line 19, field `gates[3].if_absent`: `allow` is not what the absence of `plan` can mean here; write `refuse` or `does_not_apply`
+            policy.toml, line 23, field `caps[0].window.of`: only a renewal is of a license that has a day of its own; count `renewals` and nothing else, or leave `of` out
+            policy.toml, line 28, field `caps[1].window.of`: `licence` is not what an anniversary is of; did you mean `license`?
+            policy.toml, line 33, field `caps[2].window.of`: only an `anniversary` is of anything; leave `of` out
+            policy.toml, line 36, field `partners.aurora.gates[0]`: a device comes without a title; ask this in the rules for all titles"#]],
     );
 }
 
@@ -640,7 +749,7 @@ fn every_window_every_count_and_every_limit() {
         .collect();
     expect![[r#"
         acquisitions_and_first_plays [Tag] Lifetime Limit { otherwise: Some(3), by: Tag({"new": 1}) } None Some(1)
-        plays [] Anniversary(Month, Europe/Berlin) Limit { otherwise: None, by: Territory({"DE": 25}) } None None
+        plays [] Anniversary(Member, Month, Europe/Berlin) Limit { otherwise: None, by: Territory({"DE": 25}) } None None
         device_registrations [Device] Rolling(90d) Limit { otherwise: Some(1), by: Plan({}) } None None
         device_swaps [] FirstUse(14d) Limit { otherwise: Some(1), by: Class({Phone: 2}) } None None
         distinct_titles [] Now Limit { otherwise: Some(25), by: Plan({}) } None None
@@ -789,6 +898,12 @@ fn where_a_rule_leaves_absence_unsaid_is_known() {
         maturity = true
         if_absent = { maturity_limit = "allow" }
         [[gates]]
+        id = "streams"
+        concurrent_streams = { premium = 4 }
+        [[gates]]
+        id = "apart"
+        not_elsewhere_for = "90d"
+        [[gates]]
         id = "levels"
         security_levels = ["L1"]
         [[gates]]
@@ -819,13 +934,16 @@ fn where_a_rule_leaves_absence_unsaid_is_known() {
         policy.toml, line 5, field `gates[0]`: `plans` does not say what happens without a `plan`; it refuses
         policy.toml, line 5, field `gates[0]`: `plans` does not say what happens without a `territory`; it applies, at its strictest
         policy.toml, line 9, field `gates[1]`: `maturity` does not say what happens without a `maturity_rating`; it refuses
-        policy.toml, line 13, field `gates[2]`: `levels` does not say what happens without a `security_level`; it refuses
-        policy.toml, line 26, field `caps[1]`: `unsaid` does not say what happens without a `profile`; it counts what every profile did
-        policy.toml, line 26, field `caps[1]`: `unsaid` does not say what happens without a `territory`; it applies, at its strictest
-        policy.toml, line 26, field `caps[1]`: `unsaid` does not say what happens without a `member_since`; it counts as far back as such a period can reach"#]].assert_eq(&told.join("\n"));
+        policy.toml, line 13, field `gates[2]`: `streams` does not say what happens without a `plan`; it applies, at its strictest
+        policy.toml, line 13, field `gates[2]`: `streams` does not say what happens without a `concurrent_streams`; it refuses
+        policy.toml, line 16, field `gates[3]`: `apart` does not say what happens without a `elsewhere_at`; it refuses
+        policy.toml, line 19, field `gates[4]`: `levels` does not say what happens without a `security_level`; it refuses
+        policy.toml, line 32, field `caps[1]`: `unsaid` does not say what happens without a `profile`; it counts what every profile did
+        policy.toml, line 32, field `caps[1]`: `unsaid` does not say what happens without a `territory`; it applies, at its strictest
+        policy.toml, line 32, field `caps[1]`: `unsaid` does not say what happens without a `member_since`; it counts as far back as such a period can reach"#]].assert_eq(&told.join("\n"));
     let rules = &loaded.policy.default;
     let gates: Vec<_> = rules.gates.iter().map(|gate| &gate.needs[..]).collect();
-    assert_eq!(gates, [&[][..], &[Fact::MaturityLimit], &[], &[Fact::Account]]);
+    assert_eq!(gates, [&[][..], &[Fact::MaturityLimit], &[], &[], &[], &[Fact::Account]]);
     assert_eq!(rules.caps[0].needs, [Fact::Profile, Fact::Plan]);
     assert_eq!((&rules.caps[1].needs[..], &rules.tighten[0].needs[..]), (&[][..], &[][..]));
 }

@@ -157,7 +157,7 @@ impl Texts {
             partners.values().chain(series.values()).chain(titles.values()).chain([default]);
         let mut zones: BTreeMap<&RuleId, Option<&str>> = BTreeMap::new();
         for cap in levels.flat_map(|Rules { caps, .. }| caps) {
-            if let Window::Calendar(_, zone) | Window::Anniversary(_, zone) = &cap.window {
+            if let Window::Calendar(_, zone) | Window::Anniversary(_, _, zone) = &cap.window {
                 let known = zones.entry(&cap.id).or_insert(Some(zone.name()));
                 *known = known.filter(|known| *known == zone.name());
             }

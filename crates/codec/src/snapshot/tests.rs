@@ -232,8 +232,8 @@ fn a_reducer_that_changed_has_another_fingerprint() {
         told.push_str(&format!("{hash:?}\n"));
     }
     expect![[r#"
-        version 4
-        f201b597bb99bf89
+        version 5
+        224626abc59a91bc
         SHA256:8adfd6fd63f004d8f4f5440b7dfb5189cfcd74d44f04c302ebd9b8172dbf528a
         SHA256:c38fb936627309834894d2c18da46bb12f80c9a6a6dfd254e296270ce04317c6
     "#]]

@@ -26,6 +26,10 @@ pub(super) struct MemberFacts<'b> {
     maturity_limit: Option<u16>,
     #[n(6)]
     member_since: Option<i64>,
+    #[n(7)]
+    concurrent_streams: Option<u32>,
+    #[n(8)]
+    elsewhere_at: Option<i64>,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -71,6 +75,10 @@ pub(crate) struct Facts<'b> {
     maturity_limit: Option<u16>,
     #[n(8)]
     member_since: Option<i64>,
+    #[n(9)]
+    concurrent_streams: Option<u32>,
+    #[n(10)]
+    elsewhere_at: Option<i64>,
 }
 
 #[derive(Debug, Encode, Decode, CborLen)]
@@ -117,6 +125,8 @@ impl<'b> MemberFacts<'b> {
             account,
             maturity_limit,
             member_since,
+            concurrent_streams,
+            elsewhere_at,
         } = facts;
         Self {
             profile: profile.as_ref().map(ProfileId::as_str),
@@ -126,6 +136,8 @@ impl<'b> MemberFacts<'b> {
             account: account.as_ref().map(Account::as_str),
             maturity_limit: *maturity_limit,
             member_since: member_since.map(|since| at.to(since)),
+            concurrent_streams: *concurrent_streams,
+            elsewhere_at: elsewhere_at.map(|then| at.to(then)),
         }
     }
 
@@ -138,6 +150,8 @@ impl<'b> MemberFacts<'b> {
             account,
             maturity_limit,
             member_since,
+            concurrent_streams,
+            elsewhere_at,
         } = self;
         Ok(DomainMember {
             profile: profile.map(ProfileId::new).transpose()?,
@@ -147,6 +161,8 @@ impl<'b> MemberFacts<'b> {
             account: account.map(Account::new).transpose()?,
             maturity_limit,
             member_since: optional(member_since, |since| at.instant(since))?,
+            concurrent_streams,
+            elsewhere_at: optional(elsewhere_at, |then| at.instant(then))?,
         })
     }
 }
@@ -210,6 +226,8 @@ impl<'b> Facts<'b> {
             account,
             maturity_limit,
             member_since,
+            concurrent_streams,
+            elsewhere_at,
         } = MemberFacts::of(member, at);
         let (class, title) = ((*class).into(), TitleFacts::of(title, at));
         Self {
@@ -222,6 +240,8 @@ impl<'b> Facts<'b> {
             account,
             maturity_limit,
             member_since,
+            concurrent_streams,
+            elsewhere_at,
         }
     }
 
@@ -236,6 +256,8 @@ impl<'b> Facts<'b> {
             account,
             maturity_limit,
             member_since,
+            concurrent_streams,
+            elsewhere_at,
         } = self;
         let member = MemberFacts {
             profile,
@@ -245,6 +267,8 @@ impl<'b> Facts<'b> {
             account,
             maturity_limit,
             member_since,
+            concurrent_streams,
+            elsewhere_at,
         };
         Ok(domain::Facts {
             member: member.into_domain(at)?,

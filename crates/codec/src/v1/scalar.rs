@@ -247,6 +247,8 @@ words! {
         28 RuleUnknown
         29 ExceptionOver
         30 ExceptionUnknown
+        31 TooManyStreams
+        32 DeviceElsewhere
     }
 }
 

@@ -157,6 +157,10 @@ pub enum Code {
     /// The kind of account.
     AccountNotAllowed,
     MaturityNotAllowed,
+    /// More streams run beside the request than the plan has.
+    TooManyStreams,
+    /// The device was with another member a short while ago.
+    DeviceElsewhere,
     CapReached,
     /// The policy has no rule of this id to make an exception of.
     RuleUnknown,
@@ -199,11 +203,13 @@ impl Code {
             Self::RuleUnknown => "rule_unknown",
             Self::ExceptionOver => "exception_over",
             Self::ExceptionUnknown => "exception_unknown",
+            Self::TooManyStreams => "too_many_streams",
+            Self::DeviceElsewhere => "device_elsewhere",
         }
     }
 
     /// In the order in which they came to be.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::DeviceUnknown,
         Self::DeviceRemoved,
         Self::DeviceKeyMismatch,
@@ -235,6 +241,8 @@ impl Code {
         Self::RuleUnknown,
         Self::ExceptionOver,
         Self::ExceptionUnknown,
+        Self::TooManyStreams,
+        Self::DeviceElsewhere,
     ];
 }
 

@@ -229,6 +229,7 @@ impl<'a> Desk<'a> {
             title: Some((title, &facts.title)),
             rules: Effective::new(self.policy, title, &facts.title),
             license,
+            acquired_at: license.and_then(|id| Some(self.member.license(id)?.acquired_at)),
             adds,
             command: self.command,
             in_list: self.in_list,

@@ -4,7 +4,7 @@ use crate::facts::{Facts, TitleFacts};
 use crate::ids::TitleId;
 use crate::member::Term;
 use crate::policy::evaluate::selects;
-use crate::policy::{Cap, FinishAnchor, Gate, Policy, Rules, TermsPatch, Tighten};
+use crate::policy::{Asked, Cap, FinishAnchor, Gate, Policy, Rules, TermsPatch, Tighten};
 use crate::time::{Duration, Timestamp};
 
 /// Wide to narrow.
@@ -18,13 +18,15 @@ pub enum Level {
 
 #[derive(Debug, Clone, Copy)]
 pub struct Effective<'a> {
+    title: Option<&'a TitleId>,
     levels: [(Level, Option<&'a Rules>); 4],
 }
 
 impl<'a> Effective<'a> {
-    pub fn new(policy: &'a Policy, title: &TitleId, facts: &TitleFacts) -> Self {
+    pub fn new(policy: &'a Policy, title: &'a TitleId, facts: &TitleFacts) -> Self {
         let series = facts.series.as_ref().and_then(|series| policy.series.get(series));
         Self {
+            title: Some(title),
             levels: [
                 (Level::Default, Some(&policy.default)),
                 (Level::Partner, policy.partners.get(&facts.partner)),
@@ -38,7 +40,8 @@ impl<'a> Effective<'a> {
     pub fn without_title(policy: &'a Policy) -> Self {
         let none = [Level::Partner, Level::Series, Level::Title].map(|level| (level, None));
         let [partner, series, title] = none;
-        Self { levels: [(Level::Default, Some(&policy.default)), partner, series, title] }
+        let levels = [(Level::Default, Some(&policy.default)), partner, series, title];
+        Self { title: None, levels }
     }
 
     fn levels(&self) -> impl Iterator<Item = (Level, &'a Rules)> {
@@ -79,7 +82,8 @@ impl<'a> Effective<'a> {
         let terms = levels.fold(TermsPatch::default(), |wider, narrower| narrower.over(wider));
         let tighten = self.tighten().filter(|tighten| {
             let Facts { member, class, title } = facts;
-            selects(&tighten.of, &tighten.when, member, *class, &title.tags)
+            let asked = Asked { member, class: *class, title: self.title.map(|id| (id, title)) };
+            selects(&tighten.of, &tighten.when, &asked)
                 && tighten.needs.iter().all(|fact| fact.is_known(member, Some(title)))
         });
         tighten.fold(terms, |terms, tighten| terms.tightened(&tighten.terms))

@@ -12,7 +12,7 @@ use crate::facts::{DeviceClass, Fact, MemberFacts, TitleFacts};
 use crate::ids::{DeviceId, LicenseId, RuleId, Tag, TitleId};
 use crate::member::{CapState, Code, CountedKind, Finding, License, Member};
 use crate::policy::effective::{Effective, Level};
-use crate::policy::{Cap, Condition, Counts, Gate, Keep, Of, ScopeKey, When, Window};
+use crate::policy::{Asked, Cap, Condition, Counts, Gate, Guard, Keep, Of, ScopeKey, When, Window};
 use crate::time::Timestamp;
 
 /// One command as the policy sees it.
@@ -28,6 +28,8 @@ pub struct Ask<'a> {
     pub rules: Effective<'a>,
     /// The license that is renewed, revived or replaced: active counts leave it out.
     pub license: Option<&'a LicenseId>,
+    /// When the license that is renewed was acquired: the day of its own.
+    pub acquired_at: Option<Timestamp>,
     pub adds: Adds,
     /// Position of the command in its list.
     pub command: u16,
@@ -60,15 +62,35 @@ impl<'a> Ask<'a> {
 
 /// Gates and what the catalogue says, in the documented order.
 pub fn gate_findings(ask: &Ask<'_>) -> Vec<Finding> {
-    let finding = |code, rule: Option<&RuleId>, frees_at| Finding {
-        command: ask.command,
-        code,
-        rule: rule.cloned(),
-        cap: None,
-        frees_at,
-    };
-    let Some((_, title)) = ask.title else { return Vec::new() };
     let mut findings = Vec::new();
+    if let Some((_, title)) = ask.title {
+        catalogue_findings(ask, title, &mut findings);
+    }
+    let of_devices = ask.title.is_none();
+    let asked = |gate: &&Gate| {
+        gate.condition.is_of_devices() == of_devices
+            && ask.selected(&gate.of, &gate.when, &gate.needs)
+    };
+    for gate in ask.rules.gates().filter(asked) {
+        let excepted = || ask.member.allowed(&gate.id, ask.at).is_some();
+        if let Some((code, frees_at)) = closed(gate, ask).filter(|_| !excepted()) {
+            findings.push(finding(ask, code, Some(&gate.id), frees_at));
+        }
+    }
+    findings
+}
+
+fn finding(
+    ask: &Ask<'_>,
+    code: Code,
+    rule: Option<&RuleId>,
+    frees_at: Option<Timestamp>,
+) -> Finding {
+    Finding { command: ask.command, code, rule: rule.cloned(), cap: None, frees_at }
+}
+
+fn catalogue_findings(ask: &Ask<'_>, title: &TitleFacts, findings: &mut Vec<Finding>) {
+    let finding = |code, rule, frees_at| finding(ask, code, rule, frees_at);
     if !title.offered {
         findings.push(finding(Code::TitleNotOffered, None, None));
     } else if title.available_from.is_some_and(|from| ask.at < from) {
@@ -81,18 +103,12 @@ pub fn gate_findings(ask: &Ask<'_>) -> Vec<Finding> {
         let gate = ask.rules.gates().find(|gate| gate.condition == Condition::Downloadable);
         findings.push(finding(Code::TitleNotDownloadable, gate.map(|gate| &gate.id), None));
     }
-    let asked = |gate: &&Gate| ask.selected(&gate.of, &gate.when, &gate.needs);
-    for gate in ask.rules.gates().filter(asked) {
-        let excepted = || ask.member.allowed(&gate.id, ask.at).is_some();
-        if let Some(code) = closed(gate, ask).filter(|_| !excepted()) {
-            findings.push(finding(code, Some(&gate.id), None));
-        }
-    }
-    findings
 }
 
-fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<Code> {
+/// Why it does not let the request pass, and until when if time alone opens it.
+fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<(Code, Option<Timestamp>)> {
     let facts = ask.facts;
+    let mut opens_at = None;
     let open = match &gate.condition {
         Condition::Plans(plans) => facts.plan.as_ref().is_some_and(|plan| plans.contains(plan)),
         Condition::Territories(territories) => {
@@ -112,6 +128,14 @@ fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<Code> {
             let rating = ask.title.and_then(|(_, title)| title.maturity_rating);
             rating.zip(facts.maturity_limit).is_some_and(|(rating, limit)| rating <= limit)
         }
+        Condition::ConcurrentStreams(limit) => {
+            let limit = limit.of(facts, ask.class, ask.tags());
+            facts.concurrent_streams.is_some_and(|streams| streams <= limit)
+        }
+        Condition::NotElsewhereFor(length) => {
+            opens_at = facts.elsewhere_at.map(|elsewhere_at| elsewhere_at + *length);
+            opens_at.is_some_and(|opens_at| opens_at <= ask.at)
+        }
         Condition::Downloadable => true, // reported above
         Condition::Closed => false,
     };
@@ -122,9 +146,11 @@ fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<Code> {
         Condition::SecurityLevels(_) => Code::SecurityLevelNotAllowed,
         Condition::Accounts(_) => Code::AccountNotAllowed,
         Condition::Maturity => Code::MaturityNotAllowed,
+        Condition::ConcurrentStreams(_) => Code::TooManyStreams,
+        Condition::NotElsewhereFor(_) => Code::DeviceElsewhere,
         Condition::Downloadable | Condition::Closed => Code::TitleNotDownloadable,
     };
-    (!open).then_some(code)
+    (!open).then_some((code, opens_at))
 }
 
 /// Every cap that the command does not fit into.
@@ -156,6 +182,7 @@ pub fn surplus_devices(ask: &Ask<'_>, keep: Keep) -> BTreeMap<DeviceId, bool> {
     let caps = ask.rules.caps().filter(|(_, cap)| {
         matches!(cap.counts, Counts::DevicesHolding | Counts::DevicesRegistered)
             && cap.of.tags.is_empty()
+            && !cap.when.guard.as_ref().is_some_and(Guard::is_of_titles)
             && cap.per.iter().all(|key| *key == ScopeKey::DeviceClass)
     });
     for (level, cap) in caps {
@@ -240,7 +267,8 @@ fn counts<'a, 'b>(
 
 impl Ask<'_> {
     fn selected(&self, of: &Of, when: &When, needs: &[Fact]) -> bool {
-        selects(of, when, self.facts, self.class, self.tags())
+        let asked = Asked { member: self.facts, class: self.class, title: self.title };
+        selects(of, when, &asked)
             && needs
                 .iter()
                 .all(|fact| fact.is_known(self.facts, self.title.map(|(_, title)| title)))
@@ -248,18 +276,15 @@ impl Ask<'_> {
 }
 
 /// An absent fact matches: a rule is never escaped by leaving a fact out.
-pub fn selects(
-    of: &Of,
-    when: &When,
-    facts: &MemberFacts,
-    class: DeviceClass,
-    tags: &[Tag],
-) -> bool {
+pub fn selects(of: &Of, when: &When, asked: &Asked<'_>) -> bool {
+    let Asked { member, class, title } = *asked;
+    let tags = title.map(|(_, title)| &*title.tags).unwrap_or_default();
     of_matches(of, class, tags)
-        && listed(&when.plans, facts.plan.as_ref())
-        && listed(&when.territories, facts.territory.as_ref())
-        && listed(&when.security_levels, facts.security_level.as_ref())
-        && listed(&when.accounts, facts.account.as_ref())
+        && listed(&when.plans, member.plan.as_ref())
+        && listed(&when.territories, member.territory.as_ref())
+        && listed(&when.security_levels, member.security_level.as_ref())
+        && listed(&when.accounts, member.account.as_ref())
+        && when.guard.as_ref().is_none_or(|guard| guard.holds(asked) != Some(false))
 }
 
 fn listed<T: PartialEq>(list: &[T], fact: Option<&T>) -> bool {

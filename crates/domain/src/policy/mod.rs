@@ -5,7 +5,9 @@
 
 mod effective;
 pub mod evaluate;
+mod guard;
 mod model;
 
 pub use effective::{Beginning, Effective};
+pub use guard::{Asked, Comparison, Guard, GuardFact, Operand, Value};
 pub use model::*;

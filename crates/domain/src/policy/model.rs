@@ -10,6 +10,7 @@ use crate::ids::{
     TitleId,
 };
 use crate::member::CountedKind;
+use crate::policy::guard::{Guard, GuardFact};
 use crate::time::{CalendarUnit, Duration, Timestamp, Zone};
 
 /// How far back a member's state remembers what counted. A policy with a longer window is
@@ -159,13 +160,12 @@ impl Cap {
     /// The facts that may be absent and that it goes by.
     pub fn facts(&self) -> BTreeSet<Fact> {
         let mut facts = self.when.facts();
-        facts.extend(match &self.limit.by {
-            LimitBy::Plan(table) if !table.is_empty() => Some(Fact::Plan),
-            LimitBy::Territory(_) => Some(Fact::Territory),
-            _ => None,
-        });
+        facts.extend(self.limit.fact());
         facts.extend(self.per.contains(&ScopeKey::Profile).then_some(Fact::Profile));
-        facts.extend(matches!(self.window, Window::Anniversary(..)).then_some(Fact::MemberSince));
+        facts.extend(
+            matches!(self.window, Window::Anniversary(Since::Member, ..))
+                .then_some(Fact::MemberSince),
+        );
         facts
     }
 }
@@ -296,6 +296,8 @@ pub struct When {
     pub territories: Vec<Territory>,
     pub security_levels: Vec<SecurityLevel>,
     pub accounts: Vec<Account>,
+    /// Where that hangs on a fact that is absent, it holds.
+    pub guard: Option<Guard>,
 }
 
 impl When {
@@ -307,7 +309,9 @@ impl When {
             (self.security_levels.is_empty(), Fact::SecurityLevel),
             (self.accounts.is_empty(), Fact::Account),
         ];
-        used.into_iter().filter_map(|(empty, fact)| (!empty).then_some(fact)).collect()
+        let listed = used.into_iter().filter_map(|(empty, fact)| (!empty).then_some(fact));
+        let guarded = self.guard.iter().flat_map(Guard::operands);
+        listed.chain(guarded.filter_map(GuardFact::may_be_absent)).collect()
     }
 }
 
@@ -318,14 +322,23 @@ pub enum Window {
     /// `(at - length, at]`: an event stops counting exactly `length` after it happened.
     Rolling(Duration),
     Calendar(CalendarUnit, Zone),
-    /// Turns on the day on which the membership began. Where that is not known, as far back as
-    /// such a period can reach.
-    Anniversary(CalendarUnit, Zone),
+    /// Turns on the day on which something began. Where that is not known, as far back as such a
+    /// period can reach.
+    Anniversary(Since, CalendarUnit, Zone),
     /// A fixed length, opened by the first event counted; the first one after its end opens the
     /// next.
     FirstUse(Duration),
     /// Never resets.
     Lifetime,
+}
+
+/// What began on the day on which an anniversary turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// The membership.
+    Member,
+    /// The license that is renewed.
+    License,
 }
 
 /// Up to how many: one number, or one by a fact of the request.
@@ -377,6 +390,11 @@ pub enum Condition {
     Accounts(Vec<Account>),
     /// The title is rated no higher than the profile may see. Without either: refused.
     Maturity,
+    /// No more streams than this run beside the request. Where that is not known: refused.
+    ConcurrentStreams(Limit),
+    /// The device was with no other member for so long. Where that is not known: refused. Asked
+    /// when a device is registered, and never of titles.
+    NotElsewhereFor(Duration),
     /// The catalogue says that the title may be taken offline.
     Downloadable,
     /// Never: downloads are closed at this level.
@@ -384,9 +402,11 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// The facts that may be absent and that it goes by.
+    /// The facts that may be absent and that it decides by.
     pub fn facts(&self) -> BTreeSet<Fact> {
         let facts: &[Fact] = match self {
+            Self::ConcurrentStreams(_) => &[Fact::ConcurrentStreams],
+            Self::NotElsewhereFor(_) => &[Fact::ElsewhereAt],
             Self::Plans(_) => &[Fact::Plan],
             Self::Territories(_) | Self::NotTerritories(_) => &[Fact::Territory],
             Self::SecurityLevels(_) => &[Fact::SecurityLevel],
@@ -396,11 +416,33 @@ impl Condition {
         };
         facts.iter().copied().collect()
     }
+
+    /// A number that it goes by.
+    pub fn limit(&self) -> Option<&Limit> {
+        match self {
+            Self::ConcurrentStreams(limit) => Some(limit),
+            _ => None,
+        }
+    }
+
+    /// Whether it is asked when a device comes, rather than of titles.
+    pub fn is_of_devices(&self) -> bool {
+        matches!(self, Self::NotElsewhereFor(_))
+    }
 }
 
 impl Limit {
     pub fn constant(limit: u32) -> Self {
         Self { otherwise: Some(limit), ..Self::default() }
+    }
+
+    /// The fact that may be absent and that it goes by.
+    pub fn fact(&self) -> Option<Fact> {
+        match &self.by {
+            LimitBy::Plan(table) if !table.is_empty() => Some(Fact::Plan),
+            LimitBy::Territory(_) => Some(Fact::Territory),
+            _ => None,
+        }
     }
 
     /// Without the fact that it goes by, the smallest of the table holds.

@@ -52,6 +52,17 @@ id = "in-a-month"
 counts = "acquisitions_and_renewals"
 window = { rolling = "30d" }
 limit = 40
+[[caps]]
+id = "of-the-saga-at-home"
+counts = "acquisitions"
+per = ["series"]
+window = { rolling = "20d" }
+limit = 3
+guard = 'title.series == "saga" && !(member.plan == "premium" || member.territory == "US")'
+[[tighten]]
+id = "lent-to-tablets"
+guard = 'device.class == "tablet" && member.territory in ["DE", "NO"]'
+start_within = "9d"
 [partners.aurora.terms]
 finish_within = "24h"
 [[partners.aurora.caps]]

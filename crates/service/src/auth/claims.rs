@@ -3,6 +3,8 @@
 //! A claim that is absent gives an absent fact. One that is present and unusable refuses the token:
 //! a fact that silently went missing could open a gate.
 
+use std::fmt;
+
 use domain::{DeviceId, InvalidId, MemberFacts, MemberId, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -65,6 +67,10 @@ pub struct ClaimMapping {
     pub maturity_limit: Option<ClaimPath>,
     /// Seconds since 1970, as other times in tokens are, or an RFC 3339 text.
     pub member_since: Option<ClaimPath>,
+    /// A whole number.
+    pub concurrent_streams: Option<ClaimPath>,
+    /// As `member_since`.
+    pub elsewhere_at: Option<ClaimPath>,
     /// A list of texts, or one text of words between blanks as `scope` is.
     pub roles: Option<ClaimPath>,
 }
@@ -81,6 +87,8 @@ impl Default for ClaimMapping {
             account: None,
             maturity_limit: None,
             member_since: None,
+            concurrent_streams: None,
+            elsewhere_at: None,
             roles: None,
         }
     }
@@ -106,8 +114,10 @@ impl ClaimMapping {
                 territory: id(claims, self.territory.as_ref())?,
                 security_level: id(claims, self.security_level.as_ref())?,
                 account: id(claims, self.account.as_ref())?,
-                maturity_limit: number(claims, self.maturity_limit.as_ref())?,
+                maturity_limit: number(claims, self.maturity_limit.as_ref(), u16::MAX)?,
                 member_since: instant(claims, self.member_since.as_ref())?,
+                concurrent_streams: number(claims, self.concurrent_streams.as_ref(), u32::MAX)?,
+                elsewhere_at: instant(claims, self.elsewhere_at.as_ref())?,
             },
             roles: self.roles.as_ref().map_or(Ok(vec![]), |path| roles(claims, path))?,
         })
@@ -132,17 +142,22 @@ fn id<T: std::str::FromStr<Err = InvalidId>>(
 }
 
 /// Numbers are texts in some providers.
-fn number(claims: &Map<String, Value>, path: Option<&ClaimPath>) -> Result<Option<u16>, AuthError> {
+fn number<T: TryFrom<u64> + fmt::Display>(
+    claims: &Map<String, Value>,
+    path: Option<&ClaimPath>,
+    max: T,
+) -> Result<Option<T>, AuthError> {
     let Some((path, value)) = path.and_then(|path| Some((path, path.find(claims)?))) else {
         return Ok(None);
     };
     let number = match value {
-        Value::Number(number) => number.as_u64().and_then(|number| u16::try_from(number).ok()),
+        Value::Number(number) => number.as_u64(),
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
-    let problem = || format!("it is not a whole number from 0 to {}", u16::MAX);
+    let problem = || format!("it is not a whole number from 0 to {max}");
     number
+        .and_then(|number| T::try_from(number).ok())
         .map(Some)
         .ok_or_else(|| AuthError::ClaimInvalid { claim: path.name(), problem: problem() })
 }

@@ -7,11 +7,13 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::MemberId;
+use engine::withdrawals::{Progress, State as Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::withdrawals::sum;
 
 /// The process runs. Says nothing of what it depends on, so that nobody restarts it for that.
 #[utoipa::path(
@@ -95,6 +97,10 @@ async fn store_problem(state: &AppState) -> Option<String> {
 pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
     let stats = state.engine.stats();
     let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let withdrawals = state.engine.withdrawals().list();
+    let (running, _) = sum(&withdrawals, |one| one.state() == Standing::Running);
+    let (failed, _) = sum(&withdrawals, |one| one.state() == Standing::Failed);
+    let (_, Progress { licenses, .. }) = sum(&withdrawals, |_| true);
     let gauges = [
         (
             "carnet_clock_off_ms",
@@ -109,6 +115,9 @@ pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
         ("carnet_engine_overloaded", "Requests turned away", stats.overloaded),
         ("carnet_engine_conflicts", "Appends that were too late", stats.conflicts),
         ("carnet_engine_unknown", "Appends whose answer was lost", stats.unknown),
+        ("carnet_withdrawals_running", "Withdrawn titles whose licenses are ending", running),
+        ("carnet_withdrawals_failed", "Withdrawn titles of which licenses may be left", failed),
+        ("carnet_withdrawals_licenses", "Licenses that withdrawals have ended", licenses),
         ("carnet_grants_remembered", "Grants in memory", number(state.grant_memory.len())),
     ];
     let kind = "text/plain; version=0.0.4; charset=utf-8";

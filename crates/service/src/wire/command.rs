@@ -48,6 +48,12 @@ pub(crate) struct MemberFacts {
     /// When the membership began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member_since: Option<Instant>,
+    /// How many streams run beside the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrent_streams: Option<u32>,
+    /// When the device last was with another member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elsewhere_at: Option<Instant>,
 }
 
 impl From<MemberFacts> for DomainMemberFacts {
@@ -60,6 +66,8 @@ impl From<MemberFacts> for DomainMemberFacts {
             account,
             maturity_limit,
             member_since,
+            concurrent_streams,
+            elsewhere_at,
         } = facts;
         Self {
             profile: profile.map(|id| id.0),
@@ -69,6 +77,8 @@ impl From<MemberFacts> for DomainMemberFacts {
             account: account.map(|id| id.0),
             maturity_limit,
             member_since: member_since.map(|at| at.0),
+            concurrent_streams,
+            elsewhere_at: elsewhere_at.map(|at| at.0),
         }
     }
 }
@@ -83,6 +93,8 @@ impl From<&DomainMemberFacts> for MemberFacts {
             account,
             maturity_limit,
             member_since,
+            concurrent_streams,
+            elsewhere_at,
         } = facts;
         Self {
             profile: profile.as_ref().map(Profile::from),
@@ -92,6 +104,8 @@ impl From<&DomainMemberFacts> for MemberFacts {
             account: account.as_ref().map(AccountName::from),
             maturity_limit: *maturity_limit,
             member_since: member_since.map(Instant),
+            concurrent_streams: *concurrent_streams,
+            elsewhere_at: elsewhere_at.map(Instant),
         }
     }
 }

@@ -69,14 +69,14 @@ fn sentence(text: &str) -> String {
 }
 
 /// Of the calendar that the cap goes by.
-fn zone<'a>(policy: &'a Policy, subject: Subject<'_>, rule: &RuleId) -> Option<&'a Zone> {
+fn zone<'a>(policy: &'a Policy, subject: Subject<'a>, rule: &RuleId) -> Option<&'a Zone> {
     let rules = match subject.title {
         Some((title, facts)) => Effective::new(policy, title, facts),
         None => Effective::without_title(policy),
     };
     let (_, cap) = rules.caps().find(|(_, cap)| cap.id == *rule)?;
     match &cap.window {
-        Window::Calendar(_, zone) | Window::Anniversary(_, zone) => Some(zone),
+        Window::Calendar(_, zone) | Window::Anniversary(_, _, zone) => Some(zone),
         _ => None,
     }
 }

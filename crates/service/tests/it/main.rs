@@ -25,4 +25,5 @@ mod session_events;
 mod streaming;
 mod traces;
 mod walk;
+mod withdrawals;
 mod world;

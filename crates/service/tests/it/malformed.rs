@@ -238,6 +238,8 @@ fn a_service_command_names_its_position_and_what_is_wrong() {
         ("maturity_limit", json!(-1), "invalid value"),
         ("maturity_limit", json!(65_536), "invalid value"),
         ("member_since", json!("2026-03-01"), "an instant is written like"),
+        ("concurrent_streams", json!(-1), "invalid value"),
+        ("elsewhere_at", json!("never"), "an instant is written like"),
         ("account", json!("two words"), "printable ASCII without blanks"),
     ] {
         let facts = json!({ name: value });

@@ -89,8 +89,16 @@ fn titles(world: &World) -> Vec<(Code, u16, Answer)> {
 /// What the token says of the member, and the catalogue of the title.
 fn members(world: &World) -> Vec<(Code, u16, Answer)> {
     let mut extra = world.signed_in("mona", "standard", "phone");
+    let mut moved = world.stranger_with_device("mona", "standard", "moved");
+    moved.claims = json!({ "elsewhere": "2026-02-20T00:00:00Z" });
+    let elsewhere = moved.register();
+    assert_eq!(elsewhere.json["refusal"]["retry_at"], "2026-05-21T00:00:00.000Z", "{elsewhere:?}");
+    extra.claims = json!({ "streams": 3 });
+    let streaming = extra.acquire("film", "k-0");
     extra.claims = json!({ "level": "L3", "account": "extra", "age": 12 });
     let refused = vec![
+        (Code::DeviceElsewhere, 403, elsewhere),
+        (Code::TooManyStreams, 403, streaming),
         (Code::SecurityLevelNotAllowed, 403, extra.acquire("vault", "k-1")),
         (Code::AccountNotAllowed, 403, extra.acquire("family", "k-2")),
         (Code::MaturityNotAllowed, 403, extra.acquire("thriller", "k-3")),
@@ -103,13 +111,16 @@ fn members(world: &World) -> Vec<(Code, u16, Answer)> {
     ] {
         assert_eq!(extra.acquire(title, "none").findings(), [code], "a fact that is absent");
     }
-    extra.claims = json!({ "level": "L1", "account": "owner", "age": 16, "since": 1_700_000_000 });
+    extra.claims = json!({
+        "level": "L1", "account": "owner", "age": 16, "since": 1_700_000_000, "streams": 2,
+    });
     for title in ["vault", "family", "thriller"] {
         assert_eq!(extra.acquire(title, title).status, 201);
     }
     let facts = &world.timeline("mona").pop().unwrap()["facts"];
     assert_eq!(facts["member_since"], "2023-11-14T22:13:20.000Z");
     assert_eq!((&facts["maturity_limit"], &facts["account"]), (&json!(16), &json!("owner")));
+    assert_eq!(facts["concurrent_streams"], 2);
     assert_eq!(facts["title"]["maturity_rating"], 16);
     refused
 }

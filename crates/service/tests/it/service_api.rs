@@ -123,6 +123,12 @@ fn title_facts_of_the_caller_stand_for_the_catalogues() {
     assert_eq!(send(&world, "adult", &adult, &thriller).status, 200);
     let told = &world.timeline("ana").pop().unwrap()["facts"];
     assert_eq!((&told["account"], &told["member_since"]), (&json!("owner"), &json!(since)));
+    let streaming = json!({
+        "plan": "standard", "territory": "DE", "concurrent_streams": 3, "elsewhere_at": since,
+    });
+    assert_eq!(send(&world, "streaming", &streaming, &thriller).findings()[0], "too_many_streams");
+    let told = &world.timeline("ana").pop().unwrap()["facts"];
+    assert_eq!((&told["concurrent_streams"], &told["elsewhere_at"]), (&json!(3), &json!(since)));
 
     let off = json!({ "partner": "p", "downloadable": true, "offered": false });
     let refused = send(&world, "e", &facts, &json!([acquire(&off)]));

@@ -130,6 +130,7 @@ fn other_apis(world: &World) {
     expect(get("/v1/operator/policies/p1-none").send(), 404);
 
     replays(world, &operator);
+    withdrawals(world, &operator);
     support(world);
 
     expect(commands(world, "one", "release"), 200);
@@ -168,6 +169,20 @@ fn replays(world: &World, operator: &str) {
     ] {
         expect(call(method, path).send(), 404);
     }
+}
+
+fn withdrawals(world: &World, operator: &str) {
+    let call = |method: &'static str, path: &str| world.call(method, path).token(operator);
+    let (all, body) = ("/v1/operator/withdrawals", json!({ "title": "often", "reason": "r" }));
+    let ordered = expect(call("POST", all).json(&body).send(), 202);
+    expect(call("POST", all).json(&body).send(), 200);
+    expect(call("GET", all).send(), 200);
+    let one = ordered.header("location").unwrap();
+    expect(call("GET", one).send(), 200);
+    expect(call("GET", &format!("{all}/none")).send(), 404);
+    let reason = json!({ "reason": "r" });
+    expect(call("POST", &format!("{one}/lift")).json(&reason).send(), 200);
+    expect(call("POST", &format!("{all}/none/lift")).json(&reason).send(), 404);
 }
 
 /// Of what nobody has: a license may be released all the same, a device not removed.

@@ -66,6 +66,16 @@ downloadable = true
 id = "classes"
 device_classes = ["phone", "tablet", "desktop", "web"]
 
+[[gates]]
+id = "streams"
+concurrent_streams = 2
+if_absent = "allow"
+
+[[gates]]
+id = "apart"
+not_elsewhere_for = "90d"
+if_absent = "allow"
+
 [[caps]]
 id = "devices"
 counts = "devices_holding"
@@ -294,7 +304,7 @@ impl World {
         let passed = Arc::clone(&self.clock);
         let signing_keys = SigningKeys::load_or_create(&directory.join("keys")).unwrap();
         AppState {
-            engine: Engine::new(store, Arc::clone(&policies), options),
+            engine: Engine::open(store, Arc::clone(&policies), options).await.unwrap(),
             policies,
             viewing: Viewing::new(open(&directory.join("viewing"))),
             catalogue: Arc::new(catalogue()).into(),
@@ -346,6 +356,8 @@ impl World {
                 account: Some(ClaimPath::new("account")),
                 maturity_limit: Some(ClaimPath::new("age")),
                 member_since: Some(ClaimPath::new("since")),
+                concurrent_streams: Some(ClaimPath::new("streams")),
+                elsewhere_at: Some(ClaimPath::new("elsewhere")),
                 roles: Some(ClaimPath::new("carnet_role")),
                 ..ClaimMapping::default()
             },

@@ -261,3 +261,29 @@ fn windows_within_windows() {
         .........#"#]]
     .assert_eq(&rows.join("\n"));
 }
+
+#[test]
+fn a_guard_that_asks_more_is_looser() {
+    let gate = |guard: &str| loaded(&format!("[[gates]]\nid = \"g\"\nclosed = true\n{guard}\n"));
+    let guards = [
+        "",
+        "guard = 'member.plan == \"ads\"'",
+        "guard = ' \"new\" in title.tags   && member.plan == \"ads\"'",
+        "guard = 'member.plan == \"ads\" && \"new\" in title.tags'",
+        "guard = 'member.plan == \"ads\" || \"new\" in title.tags'",
+    ];
+    let changes = guards.windows(2).map(|pair| told(&diff(&gate(pair[0]), &gate(pair[1]))));
+    expect![[r#"
+        all titles: gate `g` changed, looser Some(4) -> Some(4)
+          guard: None -> Some("member.plan == \"ads\"") looser
+        --
+        all titles: gate `g` changed, looser Some(4) -> Some(4)
+          guard: Some("member.plan == \"ads\"") -> Some("\"new\" in title.tags && member.plan == \"ads\"") looser
+        --
+
+        --
+        all titles: gate `g` changed, different Some(4) -> Some(4)
+          guard: Some("member.plan == \"ads\" && \"new\" in title.tags") -> Some("member.plan == \"ads\" || \"new\" in title.tags") different"#]].assert_eq(&changes.collect::<Vec<_>>().join("\n--\n"));
+    let back = diff(&gate(guards[2]), &gate(guards[1]));
+    assert_eq!(back[0].direction, Direction::Tighter);
+}

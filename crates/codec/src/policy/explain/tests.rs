@@ -33,6 +33,15 @@ id = "dach"
 territories = ["DE"]
 if_absent = "allow"
 
+[[gates]]
+id = "streams"
+concurrent_streams = { ads = 1, premium = 4 }
+if_absent = { concurrent_streams = "allow" }
+
+[[gates]]
+id = "apart"
+not_elsewhere_for = "90d"
+
 [[caps]]
 id = "devices"
 counts = "devices_holding"
@@ -62,6 +71,16 @@ finish_within = "24h"
 [[partners.a.gates]]
 id = "plans"
 plans = ["premium"]
+
+[[partners.a.tighten]]
+id = "not-guarded"
+guard = 'member.plan == "ads" && device.class != "tv"'
+check_in_within = "20d"
+
+[[partners.a.tighten]]
+id = "guarded"
+guard = '"new" in title.tags && device.class == "tv" || title.partner == "b"'
+check_in_within = "10d"
 
 [titles.t.terms]
 start_within = "2d"
@@ -120,17 +139,22 @@ fn each_part_names_where_it_comes_from_and_what_it_replaced() {
     explained(
         &question(),
         expect![[r#"
-        start_within 2d title `t`:59, not 30d all titles:6
-        finish_within 12h all titles by ads:9, not 1d partner `a`:52, not 2d all titles:7
-        end_within 7d all titles by ads:9
-        ads all titles:9: Tightens
-        title-is-downloadable all titles:19: Passes
-        dach all titles:23: NotAsked("without `territory`")
-        plans partner `a`:54, not all titles:15: Refuses(PlanNotAllowed)
-        registered all titles:33: Limit(10, ["registering a device"])
-        per-series all titles:38: NotAsked("the title is in no series, or has no tags")
-        new-on-tv all titles:45: NotAsked("for another device class")
-        devices title `t`:61, not all titles:28: Limit(1, ["acquiring", "renewing"])"#]],
+            start_within 2d title `t`:78, not 30d all titles:6
+            finish_within 12h all titles by ads:9, not 1d partner `a`:61, not 2d all titles:7
+            check_in_within 20d partner `a` by not-guarded:67
+            end_within 7d all titles by ads:9
+            ads all titles:9: Tightens
+            not-guarded partner `a`:67: Tightens
+            guarded partner `a`:72: NotAsked("its guard does not hold")
+            title-is-downloadable all titles:19: Passes
+            dach all titles:23: NotAsked("without `territory`")
+            streams all titles:28: NotAsked("without `concurrent_streams`")
+            apart all titles:33: Refuses(DeviceElsewhere)
+            plans partner `a`:63, not all titles:15: Refuses(PlanNotAllowed)
+            registered all titles:42: Limit(10, ["registering a device"])
+            per-series all titles:47: NotAsked("the title is in no series, or has no tags")
+            new-on-tv all titles:54: NotAsked("for another device class")
+            devices title `t`:80, not all titles:37: Limit(1, ["acquiring", "renewing"])"#]],
     );
     let mut elsewhere = question();
     elsewhere.title = TitleId::new("other").unwrap();
@@ -144,18 +168,20 @@ fn each_part_names_where_it_comes_from_and_what_it_replaced() {
     explained(
         &elsewhere,
         expect![[r#"
-        title_not_offered
-        start_within 30d all titles:6
-        finish_within 12h all titles by ads:9, not 2d all titles:7
-        end_within 7d all titles by ads:9
-        ads all titles:9: Tightens
-        plans all titles:15: Refuses(PlanNotAllowed)
-        title-is-downloadable all titles:19: Refuses(TitleNotDownloadable)
-        dach all titles:23: Refuses(TerritoryNotAllowed)
-        devices all titles:28: Limit(1, ["acquiring", "renewing"])
-        registered all titles:33: Limit(10, ["registering a device"])
-        per-series all titles:38: Limit(5, ["acquiring", "renewing"])
-        new-on-tv all titles:45: Limit(2, ["acquiring", "renewing"])"#]],
+            title_not_offered
+            start_within 30d all titles:6
+            finish_within 12h all titles by ads:9, not 2d all titles:7
+            end_within 7d all titles by ads:9
+            ads all titles:9: Tightens
+            plans all titles:15: Refuses(PlanNotAllowed)
+            title-is-downloadable all titles:19: Refuses(TitleNotDownloadable)
+            dach all titles:23: Refuses(TerritoryNotAllowed)
+            streams all titles:28: NotAsked("without `concurrent_streams`")
+            apart all titles:33: Refuses(DeviceElsewhere)
+            devices all titles:37: Limit(1, ["acquiring", "renewing"])
+            registered all titles:42: Limit(10, ["registering a device"])
+            per-series all titles:47: Limit(5, ["acquiring", "renewing"])
+            new-on-tv all titles:54: Limit(2, ["acquiring", "renewing"])"#]],
     );
 }
 

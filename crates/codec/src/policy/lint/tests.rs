@@ -287,3 +287,123 @@ fn what_replaces_a_wider_rule_and_says_the_same() {
             policy.toml, line 25, field `partners.a.caps[1]`: says what the one of all titles (policy.toml, line 12) says already; remove it"#]],
     );
 }
+
+#[test]
+fn guards_that_never_or_always_hold() {
+    let guarded = [
+        // Never, always.
+        "member.plan == 'a' && member.plan == 'b'",
+        "title.maturity_rating > 16 && title.maturity_rating < 17",
+        "title.maturity_rating < 0",
+        "'new' in title.tags && !('new' in title.tags)",
+        "member.since < timestamp('2026-01-01T00:00:00Z') && member.since > timestamp('2026-01-01T00:00:00Z')",
+        "member.account == 'a' && title.series == 'b' && title.series == member.account",
+        "title.maturity_rating > member.maturity_limit && member.maturity_limit > title.maturity_rating",
+        "title.available_from != title.available_until || title.available_until == title.available_from",
+        "device.class in ['phone', 'tablet', 'tv', 'desktop', 'web']",
+        // Of what the rule selects, and of what the gates let pass.
+        "member.account == 'extra'",
+        "member.plan == 'basic'",
+        "member.plan in ['basic', 'a'] && device.class == 'tv'",
+        // Sometimes, and too much to try.
+        "title.maturity_rating > 16 && title.maturity_rating < 18",
+        "title.maturity_rating > member.maturity_limit || member.plan == 'premium'",
+        "title.series == '' && member.plan != 'ads' && !('new' in title.tags)",
+        "member.plan in title.tags && !(member.plan in title.tags)",
+    ];
+    let caps = guarded.iter().enumerate().map(|(n, guard)| {
+        format!(
+            "[[tighten]]\nid = \"{n}\"\nrenewals_max = {n}\nwhen = {{ accounts = [\"owner\", \"a\"] }}\nguard = \"{guard}\"\n"
+        )
+    });
+    told(
+        &format!(
+            "[[gates]]\nid = \"plans\"\nplans = [\"premium\", \"ads\", \"a\"]\n\
+             [[gates]]\nid = \"classes\"\ndevice_classes = [\"phone\", \"web\"]\n{}",
+            caps.collect::<String>()
+        ),
+        expect![[r#"
+            policy.toml, line 10, field `tighten[0]`: can never apply: its `guard` never holds where its facts are known
+            policy.toml, line 15, field `tighten[1]`: can never apply: its `guard` never holds where its facts are known
+            policy.toml, line 20, field `tighten[2]`: can never apply: its `guard` never holds where its facts are known
+            policy.toml, line 25, field `tighten[3]`: can never apply: its `guard` never holds where its facts are known
+            policy.toml, line 30, field `tighten[4]`: can never apply: its `guard` never holds where its facts are known
+            policy.toml, line 35, field `tighten[5]`: can never apply: its `guard` never holds where its facts are known
+            policy.toml, line 40, field `tighten[6]`: can never apply: its `guard` never holds where its facts are known
+            policy.toml, line 45, field `tighten[7]`: its `guard` always holds; leave it out
+            policy.toml, line 50, field `tighten[8]`: its `guard` always holds; leave it out
+            policy.toml, line 55, field `tighten[9]`: can never apply: its `guard` never holds where its facts are known, of what `of` and `when` select
+            policy.toml, line 60, field `tighten[10]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
+            policy.toml, line 65, field `tighten[11]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass"#]],
+    );
+}
+
+/// A guard is a selection: what has none is asked wherever what has one is.
+#[test]
+fn what_a_guard_makes_superfluous() {
+    told(
+        r#"
+        [[caps]]
+        id = "all"
+        counts = "acquisitions"
+        window = { rolling = "30d" }
+        limit = 5
+        [[caps]]
+        id = "guarded"
+        counts = "acquisitions"
+        window = { rolling = "30d" }
+        limit = 5
+        guard = 'member.plan == "ads"'
+        [[caps]]
+        id = "guarded-more"
+        counts = "acquisitions"
+        window = { rolling = "30d" }
+        limit = 4
+        guard = '"new" in title.tags && member.plan == "ads"'
+        [[caps]]
+        id = "guarded-most"
+        counts = "acquisitions"
+        window = { rolling = "30d" }
+        limit = 4
+        guard = '("new" in title.tags && member.plan == "ads") && title.partner == "a"'
+        [[gates]]
+        id = "no-gate-for-all"
+        plans = ["premium"]
+        guard = 'device.class == "tv"'
+        [[gates]]
+        id = "basic"
+        plans = ["basic"]
+        "#,
+        expect![[r#"
+            policy.toml, line 10, field `caps[1]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
+            policy.toml, line 10, field `caps[1]`: never refuses anything that `all` (policy.toml, line 5) does not already
+            policy.toml, line 16, field `caps[2]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
+            policy.toml, line 22, field `caps[3]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
+            policy.toml, line 22, field `caps[3]`: never refuses anything that `guarded-more` (policy.toml, line 16) does not already"#]],
+    );
+}
+
+#[test]
+fn a_period_that_something_else_opens_is_another_period() {
+    told(
+        r#"
+        [[caps]]
+        id = "all"
+        counts = "acquisitions"
+        window = { first_use = "3d" }
+        limit = 1
+        [[caps]]
+        id = "of-a-partner"
+        counts = "acquisitions"
+        window = { first_use = "3d" }
+        per = ["partner"]
+        limit = 1
+        [[partners.a.caps]]
+        id = "of-partner-a"
+        counts = "acquisitions"
+        window = { first_use = "3d" }
+        limit = 1
+        "#,
+        expect![[""]],
+    );
+}

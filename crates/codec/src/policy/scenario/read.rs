@@ -166,7 +166,8 @@ fn sentence(node: &Node<'_>) -> Option<Sentence> {
 fn fact(name: &str, node: &Node<'_>) -> Option<FactChange> {
     let value = match name {
         "maturity_limit" => node.number("a maturity rating", u32::from(u16::MAX))?.to_string(),
-        "member_since" if !node.is_text() => node.instant()?.to_string(),
+        "concurrent_streams" => node.number("how many streams run", u32::MAX)?.to_string(),
+        "member_since" | "elsewhere_at" if !node.is_text() => node.instant()?.to_string(),
         _ => node.text("the value of a fact")?.to_owned(),
     };
     noted(node, FactChange::new(name, &value))

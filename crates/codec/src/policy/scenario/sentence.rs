@@ -3,7 +3,9 @@
 //! Ids have no blanks, so a sentence is its words. It does not know which titles and devices
 //! there are.
 
+use std::fmt::Display;
 use std::slice;
+use std::str::FromStr;
 
 use domain::member::Code;
 use domain::{
@@ -106,10 +108,12 @@ pub(super) enum FactChange {
     Account(Option<Account>),
     MaturityLimit(Option<u16>),
     MemberSince(Option<Moment>),
+    ConcurrentStreams(Option<u32>),
+    ElsewhereAt(Option<Moment>),
 }
 
 impl FactChange {
-    pub(super) const NAMES: [&'static str; 7] = [
+    pub(super) const NAMES: [&'static str; 9] = [
         "profile",
         "plan",
         "territory",
@@ -117,6 +121,8 @@ impl FactChange {
         "account",
         "maturity_limit",
         "member_since",
+        "concurrent_streams",
+        "elsewhere_at",
     ];
 
     /// An empty value takes the fact away.
@@ -127,13 +133,12 @@ impl FactChange {
             "territory" => Self::Territory(id(value, Territory::new)?),
             "security_level" => Self::SecurityLevel(id(value, SecurityLevel::new)?),
             "account" => Self::Account(id(value, Account::new)?),
-            "maturity_limit" if value.is_empty() => Self::MaturityLimit(None),
-            "maturity_limit" => match value.parse() {
-                Ok(limit) => Self::MaturityLimit(Some(limit)),
-                Err(_) => return Err(format!("`{value}` is not a number from 0 to {}", u16::MAX)),
-            },
-            "member_since" if value.is_empty() => Self::MemberSince(None),
-            "member_since" => Self::MemberSince(Some(moment(value)?)),
+            "maturity_limit" => Self::MaturityLimit(known(value, |it| up_to(it, u16::MAX))?),
+            "member_since" => Self::MemberSince(known(value, moment)?),
+            "concurrent_streams" => {
+                Self::ConcurrentStreams(known(value, |it| up_to(it, u32::MAX))?)
+            }
+            "elsewhere_at" => Self::ElsewhereAt(known(value, moment)?),
             unknown => {
                 let meant = nearest(unknown, Self::NAMES.into_iter());
                 let known = format!("known are `{}`", Self::NAMES.join("`, `"));
@@ -327,10 +332,16 @@ fn device_class(text: &str) -> Result<DeviceClass, String> {
 }
 
 fn id<T>(text: &str, new: fn(&str) -> Result<T, InvalidId>) -> Result<Option<T>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    an_id(text, new).map(Some)
+    known(text, |text| an_id(text, new))
+}
+
+/// What is empty is not known.
+fn known<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text.is_empty() { Ok(None) } else { read(text).map(Some) }
+}
+
+fn up_to<T: FromStr + Display>(text: &str, max: T) -> Result<T, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a number from 0 to {max}"))
 }
 
 fn an_id<T>(text: &str, new: fn(&str) -> Result<T, InvalidId>) -> Result<T, String> {

@@ -43,9 +43,14 @@ titles = { film = { partner = "aurora" }, "t1..t3" = { partner = "tidewater", ta
 
 #[track_caller]
 fn outcome(scenario: &str) -> Outcome {
+    outcome_under(POLICY, scenario)
+}
+
+#[track_caller]
+fn outcome_under(policy: &str, scenario: &str) -> Outcome {
     let text = format!("{HEAD}[[scenario]]\nname = \"one\"\n{scenario}");
     let scenarios = parse(&[("a.scenario.toml", &text)]).unwrap_or_else(|e| panic!("{e}"));
-    let policy = policy::parse(&[(MAIN_FILE, POLICY)]).unwrap().policy;
+    let policy = policy::parse(&[(MAIN_FILE, policy)]).unwrap().policy;
     run(scenarios.first().unwrap(), &policy)
 }
 
@@ -96,6 +101,39 @@ fn a_cap_is_met_at_its_limit_and_refuses_beyond() {
         then = { accepted = true, warns = ["devices"] }
         "#,
     );
+}
+
+#[test]
+fn a_guard_says_whom_a_rule_is_for() {
+    let guarded = r#"
+        [[caps]]
+        id = "one-new-on-basic"
+        counts = "acquisitions"
+        per = ["partner"]
+        window = { rolling = "5d" }
+        limit = 1
+        guard = '"new" in title.tags && member.plan == "basic"'
+        "#;
+    let policy = format!("{POLICY}{guarded}");
+    for (when, then) in [
+        ("+1d phone acquires t2", r#"{ refused = ["one-new-on-basic"] }"#),
+        ("+1d phone acquires film", "{ accepted = true, left = { devices = 0, titles = 2 } }"),
+        (
+            "+1d phone acquires t2 with plan=premium",
+            "{ accepted = true, left = { devices = 2, titles = 2 } }",
+        ),
+        // Whose plan nobody told.
+        ("+1d phone acquires t2 with plan=", r#"{ refused = ["plans", "one-new-on-basic"] }"#),
+        // Five days after the first.
+        (
+            "+5d phone acquires t2",
+            "{ accepted = true, left = { devices = 0, titles = 2, one-new-on-basic = 0 } }",
+        ),
+    ] {
+        let given = "given = [\"+0d phone acquires t1\"]";
+        let scenario = format!("{given}\nwhen = \"{when}\"\nthen = {then}");
+        assert_eq!(outcome_under(&policy, &scenario), Outcome::Passed, "{when}");
+    }
 }
 
 #[test]

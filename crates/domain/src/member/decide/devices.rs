@@ -5,7 +5,7 @@ use crate::facts::DeviceClass;
 use crate::ids::{DeviceId, KeyThumbprint};
 use crate::member::{Code, DeviceDecided, EventBody, Finding, Outcome};
 use crate::policy::Effective;
-use crate::policy::evaluate::{Adds, Ask, applying_cap_ids, cap_findings};
+use crate::policy::evaluate::{Adds, Ask, applying_cap_ids, cap_findings, gate_findings};
 
 impl Desk<'_> {
     pub(super) fn register(
@@ -67,7 +67,11 @@ impl Desk<'_> {
             policy: self.policy.version.clone(),
             caps: applying_cap_ids(&ask),
         };
-        (cap_findings(&ask), Box::new(decided))
+        // What a gate asks of a device, it asks when the device comes.
+        let coming = adds == Adds::Registration;
+        let mut findings = if coming { gate_findings(&ask) } else { Vec::new() };
+        findings.extend(cap_findings(&ask));
+        (findings, Box::new(decided))
     }
 
     pub(super) fn ask_about_device<'b>(
@@ -85,6 +89,7 @@ impl Desk<'_> {
             title: None,
             rules: Effective::without_title(self.policy),
             license: None,
+            acquired_at: None,
             adds,
             command: self.command,
             in_list: self.in_list,

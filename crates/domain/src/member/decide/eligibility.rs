@@ -5,7 +5,7 @@ use crate::facts::Facts;
 use crate::ids::{DeviceId, LicenseId};
 use crate::member::{Answer, CapState, Command, Held, Member, Outcome, Refused, Request, Term};
 use crate::policy::Policy;
-use crate::policy::evaluate::{Adds, InList, cap_states};
+use crate::policy::evaluate::{Adds, Ask, InList, cap_states};
 use crate::time::Timestamp;
 
 /// Whether a download would be allowed now, and what is left of each cap. Records nothing.
@@ -82,7 +82,9 @@ impl Desk<'_> {
         let Some(license) = self.member.license(id) else { return Vec::new() };
         let facts = Facts::new(self.facts, license.facts.class, &license.facts.title);
         let adds = if how == Held::Renewed { Adds::Renewal } else { Adds::Acquisition };
-        cap_states(&self.ask(&license.device, &license.title, &facts, None, adds))
+        let acquired_at = Some(license.acquired_at);
+        let ask = self.ask(&license.device, &license.title, &facts, None, adds);
+        cap_states(&Ask { acquired_at, ..ask })
     }
 
     fn standing_of_device(&self, id: &DeviceId, adds: Adds) -> Vec<CapState> {

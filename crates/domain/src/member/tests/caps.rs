@@ -268,7 +268,8 @@ fn a_period_of_first_use_is_opened_by_the_first_and_again_by_the_first_after_its
 
 #[test]
 fn billing_months_turn_on_the_members_own_day() {
-    let window = Window::Anniversary(CalendarUnit::Month, Zone::named("UTC").unwrap());
+    let window =
+        Window::Anniversary(Since::Member, CalendarUnit::Month, Zone::named("UTC").unwrap());
     let mut world = World::new(policy(rental(), vec![cap("c", ACQUISITIONS, &[], window, 1)]));
     world.facts.member_since = Some(DAY_0 - Duration::days(1)); // 31 December
     world.acquired(day(20), "a", "1");
@@ -279,6 +280,28 @@ fn billing_months_turn_on_the_members_own_day() {
     assert_eq!(world.refuse(day(30), second.clone()).retry_at, Some(day(52)));
     world.facts.member_since = Some(DAY_0 - Duration::days(1));
     world.accept(day(30), second);
+}
+
+// "Resets on the member's or the lease's own day; days 29-31 clamp"
+#[test]
+fn renewals_turn_on_the_day_on_which_the_license_was_acquired() {
+    let window =
+        Window::Anniversary(Since::License, CalendarUnit::Month, Zone::named("UTC").unwrap());
+    let renewals = events(&[CountedKind::Renewed]);
+    let mut world = World::new(policy(rental(), vec![cap("c", renewals, &[], window, 1)]));
+    // From the 31st of January to the 28th of February, and from there to the 31st of March.
+    let license = world.acquired(day(30), "a", "1");
+    world.accept(day(31), renew("a", &license, 1));
+    let again = renew("a", &license, 2);
+    assert_eq!(world.refuse(day(57), again.clone()).retry_at, Some(day(58)), "28 February");
+    world.accept(day(58), again);
+    let third = renew("a", &license, 3);
+    assert_eq!(world.refuse(day(60), third.clone()).retry_at, Some(day(89)), "31 March");
+    // What is left is told of the license's own month too.
+    let outcomes = [world.accept(day(89), third.clone())];
+    let request = world.request(day(89), vec![third]);
+    let told = standing(&world.member, &request, &outcomes, &world.policy, day(89));
+    assert_eq!(told[0].1.window, Some((day(89), day(119))), "30 April");
 }
 
 // "with tallies beyond it for lifetime caps"

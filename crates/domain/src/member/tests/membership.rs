@@ -234,6 +234,20 @@ fn a_license_closed_from_elsewhere_may_count_until_its_own_device_confirms() {
     assert_eq!(outcome, Outcome::Released { license: id, already: true });
 }
 
+/// Found by the simulation: what had waited until it was over waited on for ever.
+#[test]
+fn nothing_is_waited_for_once_the_device_has_acquired_the_title_anew() {
+    let waiting = TermsPatch { release_frees: Some(ReleaseFrees::WhenConfirmed), ..rental() };
+    let mut world = World::new(policy(waiting, vec![]));
+    let id = world.acquired(DAY_0, "a", "film");
+    world.accept(day(1), release("b", &id));
+    world.acquired(day(60), "b", "other"); // by then it is over, and set aside
+    world.acquired(day(61), "a", "film");
+    assert!(!world.license(&id).waits());
+    let outcome = world.accept(day(62), release("a", &id));
+    assert_eq!(outcome, Outcome::Released { license: id, already: true });
+}
+
 // "release and acquire as one atomic pair: the pair may fit where the acquire alone would not"
 #[test]
 fn a_pair_of_release_and_acquire_fits_where_the_acquire_alone_would_not() {

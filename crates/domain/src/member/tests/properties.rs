@@ -61,12 +61,15 @@ fn member_facts() -> impl Strategy<Value = MemberFacts> {
         prop::option::of(prop::sample::select(vec!["basic", "premium"])),
         prop::option::of(prop::sample::select(vec!["DE", "US"])),
         prop::option::of(0i64..400),
+        (prop::option::of(0u32..4), prop::option::of(-60i64..60)),
     )
-        .prop_map(|(profile, plan, territory, since)| MemberFacts {
+        .prop_map(|(profile, plan, territory, since, (streams, elsewhere))| MemberFacts {
             profile: profile.map(|id| ProfileId::new(id).unwrap()),
             plan: plan.map(|id| Plan::new(id).unwrap()),
             territory: territory.map(|id| Territory::new(id).unwrap()),
             member_since: since.map(|days| DAY_0 - Duration::days(days)),
+            concurrent_streams: streams,
+            elsewhere_at: elsewhere.map(|days| DAY_0 + Duration::days(days)),
             ..MemberFacts::default()
         })
 }
@@ -142,13 +145,16 @@ fn zone() -> Zone {
     Zone::named("America/New_York").unwrap()
 }
 
-fn window() -> impl Strategy<Value = Window> {
+fn unit() -> impl Strategy<Value = CalendarUnit> {
     use CalendarUnit::{Day, Month, Week, Year};
-    let unit = || prop::sample::select(vec![Day, Week, Month, Year]);
+    prop::sample::select(vec![Day, Week, Month, Year])
+}
+
+fn window() -> impl Strategy<Value = Window> {
     prop_oneof![
         3 => (1i64..60).prop_map(|days| Window::Rolling(Duration::days(days))),
         2 => unit().prop_map(|unit| Window::Calendar(unit, zone())),
-        1 => unit().prop_map(|unit| Window::Anniversary(unit, zone())),
+        1 => unit().prop_map(|unit| Window::Anniversary(Since::Member, unit, zone())),
         1 => (1i64..60).prop_map(|days| Window::FirstUse(Duration::days(days))),
         1 => Just(Window::Lifetime),
     ]
@@ -167,6 +173,53 @@ fn limit() -> impl Strategy<Value = Limit> {
     ]
 }
 
+/// Any guard, of the facts that histories have and of one that they never do.
+fn a_guard() -> impl Strategy<Value = Guard> {
+    let text = |text: &str| Operand::Constant(Value::Text(text.to_owned()));
+    let of_texts = prop::sample::select(vec![
+        (GuardFact::Plan, "basic"),
+        (GuardFact::Territory, "DE"),
+        (GuardFact::Profile, "ana"),
+        (GuardFact::DeviceClass, "phone"),
+        (GuardFact::Partner, "s"),
+        (GuardFact::Series, ""),
+        (GuardFact::Title, "1"),
+        (GuardFact::Account, "owner"),
+    ]);
+    let how = prop::sample::select(Comparison::ALL.to_vec());
+    let part = prop_oneof![
+        4 => (of_texts, any::<bool>()).prop_map(move |((fact, value), equal)| Guard::Compare {
+            left: Operand::Fact(fact),
+            how: if equal { Comparison::Equal } else { Comparison::NotEqual },
+            right: text(value),
+        }),
+        1 => (how, 0i64..400).prop_map(|(how, days)| Guard::Compare {
+            left: Operand::Fact(GuardFact::MemberSince),
+            how,
+            right: Operand::Constant(Value::Time(DAY_0 - Duration::days(days))),
+        }),
+        1 => Just(Guard::InTags(text("x"))),
+        1 => Just(Guard::In(Operand::Fact(GuardFact::Plan), vec![text("basic"), text("x")])),
+    ];
+    part.prop_recursive(2, 6, 3, |part| {
+        let parts = prop::collection::vec(part.clone(), 1..3);
+        prop_oneof![
+            parts.clone().prop_map(Guard::All),
+            parts.prop_map(Guard::Any),
+            part.prop_map(|part| Guard::Not(Box::new(part))),
+        ]
+    })
+}
+
+/// Who a rule is for.
+fn a_when() -> impl Strategy<Value = When> {
+    let guard = prop::option::weighted(0.3, a_guard());
+    (prop::bool::weighted(0.2), guard).prop_map(|(of_plan, guard)| {
+        let plans = if of_plan { vec!["basic".parse().unwrap()] } else { vec![] };
+        When { plans, guard, ..When::default() }
+    })
+}
+
 /// Any cap that can be written.
 fn a_cap() -> impl Strategy<Value = Cap> {
     use ScopeKey::{Device, DeviceClass, Partner, Profile, Series, Tag, Title};
@@ -183,6 +236,10 @@ fn a_cap() -> impl Strategy<Value = Cap> {
         1 => Just((Counts::DistinctTitles, Window::Now)),
         1 => window().prop_map(|window| (Counts::DistinctTitles, window)),
         6 => (of_titles, window()).prop_map(|(kinds, window)| (events(&kinds), window)),
+        1 => unit().prop_map(|unit| {
+            let window = Window::Anniversary(Since::License, unit, zone());
+            (events(&[CountedKind::Renewed]), window)
+        }),
     ];
     let of_licenses = (
         counted,
@@ -196,18 +253,25 @@ fn a_cap() -> impl Strategy<Value = Cap> {
     let scopes = prop::sample::select(vec![Device, DeviceClass]);
     let of_devices = (counted, prop::collection::btree_set(scopes, 0..2), Just(None));
     let what = prop_oneof![4 => of_licenses.boxed(), 1 => of_devices.boxed()];
-    let selects = (prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    let selects = (prop::bool::weighted(0.2), a_when());
     let idle_days = prop::option::weighted(0.2, 1i64..20);
     (what, limit(), idle_days, any::<bool>(), selects).prop_map(
-        |(((counts, window), per, tags), limit, idle_days, lenient, (of_class, of_plan))| {
+        |(((counts, window), per, tags), limit, idle_days, lenient, (of_class, when))| {
             let per: Vec<ScopeKey> = per.into_iter().collect();
             let classes = if of_class { vec![crate::facts::DeviceClass::Phone] } else { vec![] };
-            let plans = if of_plan { vec!["basic".parse().unwrap()] } else { vec![] };
-            let by_plan = of_plan || matches!(limit.by, LimitBy::Plan(_));
+            // What a device that comes or goes cannot be asked is not asked of it.
+            let when = match &when.guard {
+                Some(guard) if counts.is_of_devices() && guard.is_of_titles() => {
+                    When { guard: None, ..when }
+                }
+                _ => when,
+            };
+            let by_plan =
+                when.facts().contains(&Fact::Plan) || matches!(limit.by, LimitBy::Plan(_));
             let of_holders = matches!(counts, Counts::DevicesHolding | Counts::DevicesRegistered);
             Cap {
                 of: Of { tags: tags.unwrap_or_default(), classes },
-                when: When { plans, ..When::default() },
+                when,
                 idle_after: idle_days.filter(|_| of_holders).map(Duration::days),
                 limit,
                 needs: if by_plan && lenient { vec![Fact::Plan] } else { vec![] },
@@ -258,23 +322,26 @@ fn terms() -> impl Strategy<Value = TermsPatch> {
 }
 
 fn a_gate() -> impl Strategy<Value = Gate> {
-    let condition = prop::sample::select(vec![
+    let listed = prop::sample::select(vec![
         Condition::Plans(vec!["premium".parse().unwrap()]),
         Condition::Territories(vec!["DE".parse().unwrap()]),
         Condition::NotTerritories(vec!["US".parse().unwrap()]),
         Condition::Classes(vec![DeviceClass::Phone]),
         Condition::Maturity,
     ]);
-    (condition, any::<bool>()).prop_map(|(condition, lenient)| {
+    let condition = prop_oneof![
+        3 => listed,
+        1 => limit().prop_map(Condition::ConcurrentStreams),
+        1 => (1i64..60).prop_map(|days| Condition::NotElsewhereFor(Duration::days(days))),
+    ];
+    (condition, a_when(), any::<bool>()).prop_map(|(condition, when, lenient)| {
         let needs = if lenient { condition.facts().into_iter().collect() } else { vec![] };
-        let (of, when) = (Of::default(), When::default());
-        Gate { id: rule("gate"), of, when, condition, needs }
+        Gate { id: rule("gate"), of: Of::default(), when, condition, needs }
     })
 }
 
 pub(super) fn a_policy() -> impl Strategy<Value = Policy> {
-    let tighten = prop::option::of(terms()).prop_map(|terms| {
-        let when = When { plans: vec![Plan::new("basic").unwrap()], ..When::default() };
+    let tighten = (prop::option::of(terms()), a_when()).prop_map(|(terms, when)| {
         terms.map(|terms| Tighten {
             id: rule("tighten"),
             of: Of::default(),
@@ -432,6 +499,8 @@ struct Thing {
     class: DeviceClass,
     profile: Option<ProfileId>,
     title: Option<(TitleId, TitleFacts)>,
+    /// Of the license that is renewed, when it was acquired.
+    acquired_at: Option<Timestamp>,
 }
 
 impl Thing {
@@ -441,6 +510,7 @@ impl Thing {
             class: facts.class,
             profile: facts.member.profile.clone(),
             title: Some((acquired.title.clone(), facts.title.clone())),
+            acquired_at: None,
         }
     }
 
@@ -467,7 +537,7 @@ impl Thing {
 /// A device that came or went.
 fn gone(device: &DeviceId, class: DeviceClass, decided: &Option<Box<DeviceDecided>>) -> Thing {
     let profile = decided.as_ref().and_then(|decided| decided.facts.profile.clone());
-    Thing { device: device.clone(), class, profile, title: None }
+    Thing { device: device.clone(), class, profile, title: None, acquired_at: None }
 }
 
 /// Everything that ever counted, read from the events alone.
@@ -556,6 +626,7 @@ fn naive_count(world: &World, cap: &Cap, about: &Thing, tag: Option<&Tag>, at: T
                 class: license.facts.class,
                 profile: license.facts.member.profile.clone(),
                 title: Some((license.title.clone(), license.facts.title.clone())),
+                acquired_at: None,
             };
             license.active(at) && about.together(&thing, cap, tag) && !idle(&license.device)
         })
@@ -575,6 +646,7 @@ fn naive_count(world: &World, cap: &Cap, about: &Thing, tag: Option<&Tag>, at: T
                     class: device.class,
                     profile: about.profile.clone(),
                     title: None,
+                    acquired_at: None,
                 };
                 device.registered(at) && about.together(&thing, cap, tag) && !idle(id)
             });
@@ -589,7 +661,7 @@ fn naive_count(world: &World, cap: &Cap, about: &Thing, tag: Option<&Tag>, at: T
         .filter(|(_, kind, thing)| kinds.contains(*kind) && about.together(thing, cap, tag))
         .collect();
     let times: Vec<Timestamp> = counted.iter().map(|(then, ..)| *then).collect();
-    let (from, inclusive) = window_start(world, cap, &times, at);
+    let (from, inclusive) = window_start(world, (cap, about), &times, at);
     let inside = counted.iter().filter(|(then, ..)| *then > from || (inclusive && *then == from));
     match cap.counts {
         Counts::DistinctTitles => {
@@ -601,12 +673,19 @@ fn naive_count(world: &World, cap: &Cap, about: &Thing, tag: Option<&Tag>, at: T
 }
 
 /// From when on a window counts, and whether that instant is inside.
-fn window_start(world: &World, cap: &Cap, times: &[Timestamp], at: Timestamp) -> (Timestamp, bool) {
-    let since = world.facts.member_since;
+fn window_start(
+    world: &World,
+    (cap, about): (&Cap, &Thing),
+    times: &[Timestamp],
+    at: Timestamp,
+) -> (Timestamp, bool) {
     match &cap.window {
         Window::Rolling(length) => (at - *length, false),
         Window::Calendar(unit, zone) => (calendar_period(*unit, zone, at).0, true),
-        Window::Anniversary(unit, zone) => match since {
+        Window::Anniversary(since, unit, zone) => match match since {
+            Since::Member => world.facts.member_since,
+            Since::License => about.acquired_at,
+        } {
             Some(since) => (anniversary_period(*unit, zone, since, at).0, true),
             None => (at - unit.longest(), false),
         },
@@ -634,6 +713,7 @@ fn added(world: &World, event: &Event) -> Option<Thing> {
                 class: renewed.facts.class,
                 profile: renewed.facts.member.profile.clone(),
                 title: Some((license.title.clone(), renewed.facts.title.clone())),
+                acquired_at: Some(license.acquired_at),
             })
         }
         EventBody::DeviceRegistered { device, decided, .. }
@@ -667,7 +747,12 @@ proptest! {
                     let plan = after.facts.plan.as_ref();
                     let of_plan = cap.when.plans.is_empty()
                         || plan.is_none_or(|plan| cap.when.plans.contains(plan));
-                    let asked = of_title && in_series && of_devices && known;
+                    let guarded = cap.when.guard.as_ref().is_some_and(|guard| {
+                        let title = thing.title.as_ref().map(|(id, facts)| (id, facts));
+                        let asked = Asked { member: &after.facts, class: thing.class, title };
+                        guard.holds(&asked) == Some(false)
+                    });
+                    let asked = of_title && in_series && of_devices && known && !guarded;
                     if !asked || !of_class || !of_plan {
                         continue; // not asked of it
                     }
@@ -700,6 +785,7 @@ proptest! {
                 class: known.class,
                 profile: world.facts.profile.clone(),
                 title: Some((super::world::title(&title.to_string()), facts_of(title))),
+                acquired_at: None,
             };
             let replaced = world.member.license_on(&device(on), &thing.title.as_ref().unwrap().0);
             if replaced.is_some() {
@@ -859,5 +945,32 @@ proptest! {
             prop_assert!(open.count() <= 1);
             Ok(())
         })?;
+    }
+
+    /// Whatever an absent fact would turn out to be, what a guard said without it stays said; and
+    /// with every fact known it says something.
+    #[test]
+    fn a_guard_says_nothing_that_an_absent_fact_could_change(
+        guard in a_guard(), known in member_facts(), told in member_facts(), title in 0u8..4,
+    ) {
+        let facts = facts_of(title);
+        let id = super::world::title(&title.to_string());
+        let holds = |member: &MemberFacts| {
+            guard.holds(&Asked { member, class: DeviceClass::Tv, title: Some((&id, &facts)) })
+        };
+        let completed = MemberFacts {
+            profile: known.profile.clone().or(told.profile),
+            plan: known.plan.clone().or(told.plan),
+            territory: known.territory.clone().or(told.territory),
+            member_since: known.member_since.or(told.member_since),
+            account: "owner".parse().ok(),
+            ..known.clone()
+        };
+        if let Some(said) = holds(&known) {
+            prop_assert_eq!(holds(&completed), Some(said));
+        }
+        let all = completed.profile.is_some() && completed.plan.is_some()
+            && completed.territory.is_some() && completed.member_since.is_some();
+        prop_assert!(!all || holds(&completed).is_some());
     }
 }

@@ -136,6 +136,28 @@ fn a_list_is_asked_again_as_a_list() {
     assert_eq!(answers(&compared), [("accepted", "accepted")]);
 }
 
+/// Found by the simulation: the second was lost, and with it that keys were given twice.
+#[test]
+fn what_a_list_acquires_and_asks_for_once_more_is_asked_for_once_more() {
+    for key in [None, Some("k".parse().unwrap())] {
+        let mut world = World::new(policy(rental(), vec![]));
+        let twice = vec![world.acquire("a", "film"), world.acquire("a", "film")];
+        let request = world.request(day(1), twice);
+        let idempotency = key.map(|key| Idempotency { key, body_digest: [0; 32] });
+        let outcomes = match world.ask(&Request { idempotency, ..request }).answer {
+            Answer::Accepted { outcomes, .. } => outcomes,
+            other => panic!("{other:?}"),
+        };
+        let Outcome::Held { license, .. } = &outcomes[0] else { panic!("{outcomes:?}") };
+        world.accept(day(2), Command::DrmFailed { license: license.clone(), term: 1 });
+        // Keys were given all the same: what was downloaded was downloaded.
+        world.accept(day(3), release("a", license));
+        let (compared, member) = asked_again(&world, &world.policy, day(1));
+        assert_eq!(compared[0].commands.len(), 2);
+        assert_eq!(same(&member), same(&world.member));
+    }
+}
+
 #[test]
 fn a_term_that_was_not_given_is_named_as_it_was() {
     let none = TermsPatch { renewals_max: Some(0), ..rental() };

@@ -11,7 +11,7 @@ use crate::member::{
     Finding, License, Log, Tallied,
 };
 use crate::policy::effective::Level;
-use crate::policy::{Cap, Counts, Keep, Kinds, Of, ScopeKey, Window};
+use crate::policy::{Cap, Counts, Keep, Kinds, Of, ScopeKey, Since, Window};
 use crate::time::{Duration, Timestamp, anniversary_period, calendar_period, calendar_start};
 
 /// One cap asked about one command.
@@ -206,7 +206,7 @@ impl<'a> Count<'a, '_> {
         for log in kinds.iter().filter_map(|kind| self.ask.member.history.log(kind)) {
             let entries = log.after(among, after);
             used += if exact {
-                entries.len()
+                entries.count()
             } else {
                 entries.filter(|counted| self.counts_event(counted)).count()
             };
@@ -364,11 +364,19 @@ impl<'a> Count<'a, '_> {
             Window::Now | Window::Lifetime => Timestamp::MIN,
             Window::Rolling(length) => at - *length,
             Window::Calendar(unit, zone) => calendar_start(*unit, zone, at).just_before(),
-            Window::Anniversary(unit, zone) => match self.ask.facts.member_since {
+            Window::Anniversary(since, unit, zone) => match self.since(*since) {
                 Some(since) => anniversary_period(*unit, zone, since, at).0.just_before(),
                 None => at - unit.longest(),
             },
             Window::FirstUse(length) => self.opened_at(*length).map_or(at, Timestamp::just_before),
+        }
+    }
+
+    /// The day on which an anniversary turns, if it is known.
+    fn since(&self, since: Since) -> Option<Timestamp> {
+        match since {
+            Since::Member => self.ask.facts.member_since,
+            Since::License => self.ask.acquired_at,
         }
     }
 
@@ -401,7 +409,7 @@ impl<'a> Count<'a, '_> {
             Window::Now | Window::Lifetime => None,
             Window::Rolling(length) => rolling(*length),
             Window::Calendar(unit, zone) => Some(calendar_period(*unit, zone, at)),
-            Window::Anniversary(unit, zone) => match self.ask.facts.member_since {
+            Window::Anniversary(since, unit, zone) => match self.since(*since) {
                 Some(since) => Some(anniversary_period(*unit, zone, since, at)),
                 None => rolling(unit.longest()),
             },
@@ -466,7 +474,7 @@ impl<'a> Count<'a, '_> {
             Window::Now | Window::Lifetime => None,
             Window::Rolling(length) => Some(at + *length),
             Window::Calendar(unit, zone) => Some(calendar_period(*unit, zone, at).1),
-            Window::Anniversary(unit, zone) => Some(match self.ask.facts.member_since {
+            Window::Anniversary(since, unit, zone) => Some(match self.since(*since) {
                 Some(since) => anniversary_period(*unit, zone, since, at).1,
                 None => at + unit.longest(),
             }),

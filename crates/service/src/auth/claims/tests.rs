@@ -47,6 +47,8 @@ fn mapping() -> ClaimMapping {
         account: Some(ClaimPath::new("account")),
         maturity_limit: Some(ClaimPath::new("age")),
         member_since: Some(ClaimPath::new("since")),
+        concurrent_streams: Some(ClaimPath::new("streams")),
+        elsewhere_at: Some(ClaimPath::new("elsewhere")),
         roles: Some(ClaimPath::new("scope")),
         ..ClaimMapping::default()
     }
@@ -65,6 +67,8 @@ fn claims_become_facts() {
             "account": "extra",
             "age": 12,
             "since": 1_772_366_400,
+            "streams": 2,
+            "elsewhere": 1_772_366_400,
             "scope": "read  operate",
         })))
         .unwrap();
@@ -78,6 +82,8 @@ fn claims_become_facts() {
     assert_eq!(mapped.facts.maturity_limit, Some(12));
     let since = "2026-03-01T12:00:00Z";
     assert_eq!(mapped.facts.member_since, Some(since.parse().unwrap()));
+    assert_eq!(mapped.facts.concurrent_streams, Some(2));
+    assert_eq!(mapped.facts.elsewhere_at, Some(since.parse().unwrap()));
     assert_eq!(mapped.roles, ["read", "operate"]);
 
     let texts = mapping().apply(&members(json!({ "age": "12", "since": since }))).unwrap();
@@ -113,6 +119,8 @@ fn a_claim_that_cannot_be_used_refuses_the_token() {
         ("age", json!(12.0)),
         ("age", json!("12+")),
         ("age", json!(true)),
+        ("streams", json!(4_294_967_296_u64)),
+        ("elsewhere", json!("never")),
         ("since", json!("yesterday")),
         ("since", json!(1.5)),
         ("since", json!(i64::MAX)),

@@ -1,0 +1,97 @@
+//! Days, weeks, months and years of UTC in plain numbers.
+
+use crate::rules::{DAY_MS, Unit};
+
+/// Where the period begins that holds an instant.
+pub(super) fn start(unit: Unit, at: i64) -> i64 {
+    let today = at.div_euclid(DAY_MS);
+    let (year, month, _) = date(today);
+    DAY_MS
+        * match unit {
+            Unit::Day => today,
+            // The first day of 1970 was a Thursday, and weeks begin on Mondays.
+            Unit::Week => (today + 3).div_euclid(7) * 7 - 3,
+            Unit::Month => day_of(year, month, 1),
+            Unit::Year => day_of(year, 1, 1),
+        }
+}
+
+/// The same of periods that turn on the day of `since`.
+pub(super) fn anniversary_start(unit: Unit, since: i64, at: i64) -> i64 {
+    let (first, today) = (since.div_euclid(DAY_MS), at.div_euclid(DAY_MS));
+    let (_, month_then, day) = date(first);
+    let (year, month, _) = date(today);
+    // Where a month has no such day its last one stands in.
+    let turn = |year: i64, month: i64| {
+        let next = if month == 12 { day_of(year + 1, 1, 1) } else { day_of(year, month + 1, 1) };
+        (day_of(year, month, 1) + day - 1).min(next - 1)
+    };
+    let last_or = |this: i64, last: i64| if this > today { last } else { this };
+    DAY_MS
+        * match unit {
+            Unit::Day => today,
+            Unit::Week => first + (today - first).div_euclid(7) * 7,
+            Unit::Month => {
+                let last = if month == 1 { turn(year - 1, 12) } else { turn(year, month - 1) };
+                last_or(turn(year, month), last)
+            }
+            Unit::Year => last_or(turn(year, month_then), turn(year - 1, month_then)),
+        }
+}
+
+/// As far back as such a period can reach.
+pub(super) fn longest(unit: Unit) -> i64 {
+    DAY_MS
+        * match unit {
+            Unit::Day => 2,
+            Unit::Week => 8,
+            Unit::Month => 32,
+            Unit::Year => 367,
+        }
+}
+
+/// Days since 1970 of the first day of March of a year, whose months from there on all have the
+/// same lengths.
+fn march(year: i64) -> i64 {
+    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) - 719_468
+}
+
+fn day_of(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
+    march(year) + (153 * month + 2) / 5 + day - 1
+}
+
+fn date(day: i64) -> (i64, i64, i64) {
+    let mut year = 1970 + day.div_euclid(365);
+    while day_of(year, 1, 1) > day {
+        year -= 1;
+    }
+    let mut month = 12;
+    while day_of(year, month, 1) > day {
+        month -= 1;
+    }
+    (year, month, day - day_of(year, month, 1) + 1)
+}
+
+#[test]
+fn dates_are_those_of_the_calendar() {
+    for (year, month, day, days) in
+        [(1970, 1, 1, 0), (2000, 2, 29, 11_016), (2026, 11, 2, 20_759), (2028, 3, 1, 21_244)]
+    {
+        assert_eq!(day_of(year, month, day), days);
+        assert_eq!(date(days), (year, month, day));
+    }
+    let day = |year, month, day| day_of(year, month, day) * DAY_MS;
+    let since = day(2026, 1, 31);
+    for (at, began) in [
+        (day(2026, 2, 27), day(2026, 1, 31)),
+        (day(2026, 2, 28), day(2026, 2, 28)),
+        (day(2026, 3, 30), day(2026, 2, 28)),
+        (day(2026, 3, 31), day(2026, 3, 31)),
+    ] {
+        assert_eq!(anniversary_start(Unit::Month, since, at + 1), began);
+    }
+    let leap = day(2024, 2, 29);
+    assert_eq!(anniversary_start(Unit::Year, leap, day(2026, 2, 28)), day(2026, 2, 28));
+    assert_eq!(anniversary_start(Unit::Year, leap, day(2026, 2, 27)), day(2025, 2, 28));
+}
