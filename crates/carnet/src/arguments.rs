@@ -178,6 +178,12 @@ pub(crate) struct Explain {
     /// The catalogue keeps the title for streaming
     #[arg(long)]
     pub(crate) not_downloadable: bool,
+    /// From when on the title is available
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) available_from: Option<Timestamp>,
+    /// When the title leaves the catalogue
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) available_until: Option<Timestamp>,
     /// The device: `phone`, `tablet`, `tv`, `desktop` or `web`
     #[arg(long, value_name = "CLASS", default_value = "phone", value_parser = device_class)]
     pub(crate) class: DeviceClass,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use codec::{REDUCER_FINGERPRINT, decode_event, decode_snapshot};
-use domain::member::CountedKind;
-use domain::{Event, Member, MemberId, evolve};
+use domain::member::{CountedKind, follow};
+use domain::{Event, Member, MemberId};
 use store::{EventStore, Recorded, StreamId, Version};
 
 use crate::error::EngineError;
@@ -77,8 +77,7 @@ impl Folded {
     }
 
     fn fold(&mut self, event: &Event) {
-        let member = Arc::make_mut(&mut self.member);
-        *member = evolve(std::mem::take(member), event);
+        follow(Arc::make_mut(&mut self.member), event);
     }
 
     /// About how much memory it takes.

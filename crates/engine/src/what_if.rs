@@ -13,14 +13,16 @@ pub use domain::member::what_if::{Compared, Reason, Verdict};
 use domain::member::what_if::{Question, what_if};
 use domain::{Event, MemberId, PartnerId, Policy, Timestamp, TitleId};
 use futures::executor::block_on;
-use store::{Cursor, EventStore, FeedPage, StreamId};
+use futures::future::join_all;
+use store::{Cursor, EventStore, Recorded, StreamId};
 
 use crate::error::EngineError;
 use crate::folded::{PREFIX, events};
 
-const PAGE_EVENTS: usize = 1_024;
-/// Members found and not asked yet.
-const WAITING_MAX: usize = 1_024;
+/// Members listed at once, and few more than may wait to be asked.
+const PAGE_MEMBERS: usize = 16_384;
+/// Members that one thread has at hand: they are read together.
+const AT_HAND: usize = 8;
 /// Examples kept of each kind.
 pub const EXAMPLES_MAX: usize = 20;
 
@@ -193,7 +195,7 @@ pub fn run(
     visit: &mut (dyn FnMut(Kind, &Difference) + Send),
 ) -> Result<Report, EngineError> {
     let asking = Mutex::new(Asking { report: Report::default(), progress, visit, go: Go::On });
-    let (found, waiting) = sync_channel(WAITING_MAX);
+    let (found, waiting) = sync_channel(PAGE_MEMBERS / AT_HAND);
     let waiting = Mutex::new(waiting);
     let outcome = thread::scope(|scope| {
         let askers: Vec<_> = (0..what_if.threads.max(1))
@@ -230,41 +232,44 @@ struct Asking<'a> {
     go: Go,
 }
 
-/// Every member once: where its first event stands in the feed.
-fn list_members(store: &dyn EventStore, found: SyncSender<StreamId>) -> Result<(), EngineError> {
-    let mut cursor = Cursor::default();
-    loop {
-        let FeedPage { events, next } = block_on(store.feed(&cursor, PAGE_EVENTS))?;
-        if events.is_empty() {
-            return Ok(());
-        }
-        cursor = next;
-        let first = |event: &store::FeedEvent| {
-            event.recorded.version == 1 && event.stream.as_str().starts_with(PREFIX)
-        };
-        for event in events.into_iter().filter(first) {
-            if found.send(event.stream).is_err() {
+/// Every member once, some at a time.
+fn list_members(
+    store: &dyn EventStore,
+    found: SyncSender<Vec<StreamId>>,
+) -> Result<(), EngineError> {
+    let mut next = Some(Cursor::default());
+    while let Some(cursor) = next {
+        let page = block_on(store.streams(&cursor, PAGE_MEMBERS))?;
+        next = page.next;
+        let mut members = page.streams;
+        members.retain(|stream| stream.as_str().starts_with(PREFIX));
+        for some in members.chunks(AT_HAND) {
+            if found.send(some.to_vec()).is_err() {
                 return Ok(()); // nobody asks any more, and says why
             }
         }
     }
+    Ok(())
 }
 
 fn ask_members(
     store: &dyn EventStore,
     what_if: &WhatIf,
-    waiting: &Mutex<Receiver<StreamId>>,
+    waiting: &Mutex<Receiver<Vec<StreamId>>>,
     asking: &Mutex<Asking<'_>>,
 ) -> Result<(), EngineError> {
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(stream) = next else { return Ok(()) };
-        let asked = ask_member(store, what_if, &stream)?;
-        let mut asking = asking.lock().unwrap_or_else(PoisonError::into_inner);
-        if asking.go == Go::Stop {
-            return Ok(());
+        let Ok(streams) = next else { return Ok(()) };
+        let pasts = block_on(join_all(streams.iter().map(|stream| store.read(stream, 0, None))));
+        for (stream, past) in streams.iter().zip(pasts) {
+            let asked = ask_member(what_if, stream, &past?.events)?;
+            let mut asking = asking.lock().unwrap_or_else(PoisonError::into_inner);
+            if asking.go == Go::Stop {
+                return Ok(());
+            }
+            asking.take(asked);
         }
-        asking.take(asked);
     }
 }
 
@@ -276,19 +281,20 @@ struct Asked {
 }
 
 fn ask_member(
-    store: &dyn EventStore,
     what_if: &WhatIf,
     stream: &StreamId,
+    recorded: &[Recorded],
 ) -> Result<Asked, EngineError> {
     let name = stream.as_str().strip_prefix(PREFIX).unwrap_or_default();
     let member = MemberId::new(name)
         .map_err(|error| EngineError::Corrupt(format!("the stream `{stream}`: {error}")))?;
-    let slice = block_on(store.read(stream, 0, None))?;
-    let events: Vec<Event> =
-        events(&slice.events).map(|one| one.map(|(_, event)| event)).collect::<Result<_, _>>()?;
-    let mut asked = Asked { events: events.len() as u64, requests: 0, differences: Vec::new() };
+    let mut past: Vec<Event> = Vec::with_capacity(recorded.len());
+    for event in events(recorded) {
+        past.push(event?.1);
+    }
+    let mut asked = Asked { events: past.len() as u64, requests: 0, differences: Vec::new() };
     let question = Question { draft: &what_if.draft, since: what_if.since, until: what_if.until };
-    self::what_if(&events, &question, |compared| {
+    self::what_if(&past, &question, |compared| {
         let about = |partner: &PartnerId| compared.titles.iter().any(|(_, of)| of == partner);
         if what_if.partner.as_ref().is_none_or(about) {
             asked.requests += 1;

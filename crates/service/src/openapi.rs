@@ -84,4 +84,19 @@ mod tests {
             "docs/api/openapi.json is stale: run `UPDATE=1 cargo test -p service openapi`"
         );
     }
+
+    /// Generated clients name their functions so.
+    #[test]
+    fn every_operation_has_an_id_of_its_own() {
+        let document: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
+        let paths = document["paths"].as_object().unwrap().values();
+        let mut ids: Vec<_> = paths
+            .flat_map(|path| path.as_object().unwrap().values())
+            .filter_map(|operation| operation["operationId"].as_str())
+            .collect();
+        ids.sort_unstable();
+        let all = ids.len();
+        ids.dedup();
+        assert!(all > 0 && ids.len() == all, "{ids:?}");
+    }
 }

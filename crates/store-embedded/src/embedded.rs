@@ -14,7 +14,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use store::{
     AppendError, BoxFuture, Cursor, EventStore, FeedPage, ReadError, Snapshot, StreamId,
-    StreamSlice, Version, check_bodies,
+    StreamSlice, StreamsPage, Version, check_bodies,
 };
 
 use crate::chain::{self, SaltedBody};
@@ -22,6 +22,7 @@ use crate::channel::Refused;
 use crate::checkpoint::{self, WatermarkSync};
 use crate::completion::promise;
 use crate::connection;
+use crate::cursor;
 use crate::error::OpenError;
 use crate::files::{Dir, DirLock};
 use crate::open::{self, Opened, Ready};
@@ -228,6 +229,21 @@ impl EventStore for EmbeddedStore {
                 return Ok(FeedPage { events: vec![], next: cursor.clone() });
             }
             self.ask(|reply| Read::Feed { after, limit, reply }).await
+        }
+        .boxed()
+    }
+
+    fn streams<'a>(
+        &'a self,
+        cursor: &'a Cursor,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<StreamsPage, ReadError>> {
+        async move {
+            self.alive()?;
+            let shard = cursor::decode(&self.shared.store, cursor)
+                .and_then(|shard| usize::try_from(shard).ok())
+                .ok_or_else(|| ReadError::InvalidCursor(cursor.0.escape_ascii().to_string()))?;
+            self.ask(|reply| Read::Streams { shard, limit, reply }).await
         }
         .boxed()
     }

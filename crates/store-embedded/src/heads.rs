@@ -99,6 +99,12 @@ impl Heads {
         self.streams.load(Ordering::Relaxed)
     }
 
+    /// Where the streams of a shard end; `None` behind the last shard.
+    pub(crate) fn positions(&self, shard: usize) -> Option<Vec<u64>> {
+        let shard = self.shards.get(shard)?.read().unwrap_or_else(PoisonError::into_inner);
+        Some(shard.iter().map(|entry| unpack(entry).1.position).collect())
+    }
+
     /// Copies shard after shard, holding none for longer than its copy takes.
     pub(crate) fn for_each_shard<E>(
         &self,

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use futures::channel::oneshot::Sender;
 use rusqlite::Connection;
-use store::{Cursor, FeedEvent, FeedPage, ReadError, Recorded, StreamId, StreamSlice, Version};
+use store::{
+    Cursor, FeedEvent, FeedPage, ReadError, Recorded, StreamId, StreamSlice, StreamsPage, Version,
+};
 
 use crate::chain::{self, Digest, Link};
 use crate::cursor;
@@ -34,6 +36,11 @@ pub(crate) enum Read {
         limit: usize,
         reply: Sender<Result<FeedPage, ReadError>>,
     },
+    Streams {
+        shard: usize,
+        limit: usize,
+        reply: Sender<Result<StreamsPage, ReadError>>,
+    },
 }
 
 #[derive(Debug)]
@@ -53,6 +60,9 @@ impl Reader {
                 }
                 Read::Feed { after, limit, reply } => {
                     let _ = reply.send(self.feed(after, limit));
+                }
+                Read::Streams { shard, limit, reply } => {
+                    let _ = reply.send(self.streams(shard, limit));
                 }
             }
         }
@@ -109,6 +119,32 @@ impl Reader {
         }
         let next = cursor::encode(&self.shared.store, after + events.len() as u64);
         Ok(FeedPage { events, next })
+    }
+
+    /// From the heads, which know where a stream ends and not what it is called: shard after shard,
+    /// and in the order of the log, for streams that end side by side are read faster so.
+    fn streams(&self, mut shard: usize, limit: usize) -> Result<StreamsPage, ReadError> {
+        let mut positions = Vec::new();
+        let mut next = None;
+        while let Some(more) = self.shared.heads.positions(shard) {
+            positions.extend(more);
+            shard += 1;
+            if positions.len() >= limit {
+                next = Some(cursor::encode(&self.shared.store, shard as u64));
+                break;
+            }
+        }
+        positions.sort_unstable();
+        let mut select = self.log.prepare_cached(SELECT_ONE).map_err(|e| read_error(&e))?;
+        let mut stream = |position: u64| {
+            let mut rows = select.query([position.cast_signed()]).map_err(|e| read_error(&e))?;
+            let row = rows.next().map_err(|e| read_error(&e))?.ok_or("it is missing");
+            let event = row.and_then(Row::parse).and_then(|row| feed_event(&row));
+            let damaged = |what| ReadError::Corrupt(format!("event {position}: {what}"));
+            event.map(|event| event.stream).map_err(damaged)
+        };
+        let streams = positions.into_iter().map(&mut stream).collect::<Result<_, _>>()?;
+        Ok(StreamsPage { streams, next })
     }
 }
 

@@ -43,6 +43,7 @@ const SCENARIOS: &[Scenario] = &[
     ("the feed yields everything, in version order within a stream", feed_in_order),
     ("a feed with nothing new gives back the cursor it was given", feed_at_its_end),
     ("the feed never skips an event, whatever commits meanwhile", feed_beside_appends),
+    ("the list of streams names each once", streams_once),
     ("an invalid cursor is refused", invalid_cursors),
     ("a snapshot stands for what it folds, and only for that", snapshot_stands_for_its_past),
     ("a snapshot of another reducer is ignored", snapshot_of_another_reducer),
@@ -389,6 +390,30 @@ fn feed_beside_appends(store: &SharedStore) {
     let expected: Vec<_> =
         (0..WRITERS).map(|writer| (format!("member-{writer}"), ROUNDS * 2)).collect();
     check_complete(&seen, &expected);
+}
+
+fn streams_once(store: &SharedStore) {
+    let listed = |limit| {
+        let (mut listed, mut cursor) = (Vec::new(), Some(Cursor::default()));
+        while let Some(from) = cursor {
+            let page = block_on(store.streams(&from, limit)).expect("the streams can be listed");
+            listed.extend(page.streams);
+            cursor = page.next;
+        }
+        listed.sort();
+        listed
+    };
+    assert_eq!(listed(10), [], "of an empty store");
+    let mut streams: Vec<StreamId> = (0..40).map(|n| id(&format!("member:{n}"))).collect();
+    for version in 0..3 {
+        for stream in &streams {
+            append(store, stream, version, &["one more"]);
+        }
+    }
+    streams.sort();
+    for limit in [1, 7, 40, 1_000] {
+        assert_eq!(listed(limit), streams, "{limit} at a time");
+    }
 }
 
 fn invalid_cursors(store: &SharedStore) {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures::FutureExt;
 pub use futures::future::BoxFuture;
 
 /// The longest stream id in bytes.
@@ -98,6 +99,14 @@ pub struct FeedPage {
     pub next: Cursor,
 }
 
+/// Some of the streams that there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamsPage {
+    pub streams: Vec<StreamId>,
+    /// Where the rest of them is; `None` when that was all.
+    pub next: Option<Cursor>,
+}
+
 pub trait EventStore: Send + Sync + fmt::Debug {
     /// The events after `after`, oldest first; a stream nobody wrote to is empty, not an error.
     /// With a `fingerprint`, the newest usable snapshot bearing it stands for what it folds.
@@ -122,6 +131,23 @@ pub trait EventStore: Send + Sync + fmt::Debug {
         cursor: &'a Cursor,
         limit: usize,
     ) -> BoxFuture<'a, Result<FeedPage, ReadError>>;
+
+    /// Every stream once, in any order: about `limit` of them, from the cursor of the page before
+    /// on; [`Cursor::default`] is the beginning. One that begins meanwhile may be left out.
+    fn streams<'a>(
+        &'a self,
+        cursor: &'a Cursor,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<StreamsPage, ReadError>> {
+        // Where nothing better is at hand: a stream is where its first event is.
+        async move {
+            let FeedPage { events, next } = self.feed(cursor, limit).await?;
+            let next = (!events.is_empty()).then_some(next);
+            let first = events.into_iter().filter(|event| event.recorded.version == 1);
+            Ok(StreamsPage { streams: first.map(|event| event.stream).collect(), next })
+        }
+        .boxed()
+    }
 
     /// Keeps a snapshot for later reads. Losing it is no loss.
     fn put_snapshot<'a>(

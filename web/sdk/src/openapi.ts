@@ -492,7 +492,7 @@ export interface paths {
             readonly cookie?: never;
         };
         /** Every title that was ever withdrawn for all members. */
-        readonly get: operations["list"];
+        readonly get: operations["withdrawals"];
         readonly put?: never;
         /**
          * Withdraws a title for all members. Once this is answered nobody acquires or renews it, and its
@@ -515,7 +515,7 @@ export interface paths {
             readonly cookie?: never;
         };
         /** How far a withdrawal has come. */
-        readonly get: operations["look"];
+        readonly get: operations["withdrawal"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -2885,7 +2885,7 @@ export interface operations {
             };
         };
     };
-    readonly list: {
+    readonly withdrawals: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
@@ -2956,7 +2956,7 @@ export interface operations {
             };
         };
     };
-    readonly look: {
+    readonly withdrawal: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;

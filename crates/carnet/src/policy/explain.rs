@@ -34,8 +34,8 @@ fn question(typed: Explain, loaded: &Loaded) -> Question {
             maturity_rating: typed.maturity_rating,
             downloadable: !typed.not_downloadable,
             offered: true,
-            available_from: None,
-            available_until: None,
+            available_from: typed.available_from,
+            available_until: typed.available_until,
         },
         member: MemberFacts {
             profile: typed.profile,

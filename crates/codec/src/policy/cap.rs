@@ -11,7 +11,7 @@ use domain::{DeviceClass, Duration, Fact, Plan, RuleId, Tag, Territory};
 
 use super::absent::needs;
 use super::read::{Fields, Node, nearest};
-use super::rules::{Place, Seen, Use, of, rule_id, when};
+use super::rules::{Place, Seen, Use, of, rule_id, when, without_title};
 
 /// A cap this high refuses nobody.
 const LIMIT_MAX: u32 = 1_000_000;
@@ -52,12 +52,8 @@ pub(super) fn cap(
         check_of(counts, of, node);
     }
     let when = when(&mut fields);
-    if let (Some(counts), Some(guard), Some(node)) =
-        (counts, when.as_ref().and_then(|when| when.guard.as_ref()), fields.take("guard"))
-        && counts.is_of_devices()
-        && guard.is_of_titles()
-    {
-        node.note("a device that comes or goes is of no title; ask nothing of `title` here");
+    if counts.is_some_and(Counts::is_of_devices) {
+        without_title(when.as_ref(), &mut fields);
     }
     let (window, once) = window(&mut fields, counts).unzip();
     let limit = match (once.flatten(), fields.take("limit")) {

@@ -42,8 +42,10 @@ const FACTS: [(&str, GuardFact, Kind); GuardFact::ALL.len()] = [
     ("member.account", GuardFact::Account, Kind::Text),
     ("member.since", GuardFact::MemberSince, Kind::Time),
     ("member.maturity_limit", GuardFact::MaturityLimit, Kind::Number),
+    ("member.concurrent_streams", GuardFact::ConcurrentStreams, Kind::Number),
     ("device.class", GuardFact::DeviceClass, Kind::Text),
     ("device.security_level", GuardFact::SecurityLevel, Kind::Text),
+    ("device.elsewhere_at", GuardFact::ElsewhereAt, Kind::Time),
     ("title.id", GuardFact::Title, Kind::Text),
     ("title.partner", GuardFact::Partner, Kind::Text),
     ("title.series", GuardFact::Series, Kind::Text),
@@ -340,7 +342,12 @@ impl Reader<'_, '_> {
         }
         let names = || FACTS.iter().map(|(name, ..)| *name).chain([TAGS]);
         let last = name.rsplit('.').next().unwrap_or_default();
-        let same = names().find(|known| known.rsplit('.').next() == Some(last));
+        // As the fact is called elsewhere, or nearly.
+        let is_meant = |known: &&str| {
+            known.strip_suffix(last).is_some_and(|rest| rest.ends_with(['.', '_']))
+                || known.replace('.', "_") == last
+        };
+        let same = names().find(is_meant);
         let meant = same.map(|known| format!("did you mean `{known}`?"));
         let meant = meant.or_else(|| nearest(&name, names()));
         let meant = meant.unwrap_or_else(|| format!("facts are {}", known_facts()));

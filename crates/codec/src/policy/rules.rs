@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use domain::policy::{
-    Condition, Downgrade, FinishAnchor, Gate, Keep, Limit, Of, ReleaseFrees, RenewFrom, Rules,
-    TermsPatch, Tighten, When,
+    Condition, Downgrade, FinishAnchor, Gate, Guard, Keep, Limit, Of, ReleaseFrees, RenewFrom,
+    Rules, TermsPatch, Tighten, When,
 };
 use domain::{
     Account, DeviceClass, Duration, Fact, InvalidId, PartnerId, Plan, Policy, PolicyVersion,
@@ -472,6 +472,7 @@ fn gate(
         && condition.is_of_devices()
     {
         check_of_devices(&fields, of, of_node.as_ref(), at_top);
+        without_title(when.as_ref(), &mut fields);
     }
     let used = |when: &When, condition: &Condition| {
         let by_limit = condition.limit().and_then(Limit::fact);
@@ -501,6 +502,16 @@ fn check_of_devices(gate: &Fields<'_>, of: &Of, node: Option<&Node<'_>>, at_top:
     }
     if let Some(node) = node.filter(|_| !of.tags.is_empty()) {
         node.note("a device that comes has no tags; leave `tags` out");
+    }
+}
+
+/// A guard of what is asked where a device comes or goes.
+pub(super) fn without_title(when: Option<&When>, fields: &mut Fields<'_>) {
+    let guard = when.and_then(|when| when.guard.as_ref());
+    if let Some(node) = fields.take("guard")
+        && guard.is_some_and(Guard::is_of_titles)
+    {
+        node.note("a device that comes or goes is of no title; ask nothing of `title` here");
     }
 }
 

@@ -23,73 +23,79 @@ pub const IDEMPOTENCY_KEPT: Duration = Duration::hours(48);
 /// For how long an identical refusal is not recorded again.
 pub const REFUSALS_KEPT: Duration = Duration::minutes(10);
 
-#[expect(clippy::too_many_lines, reason = "one match over the kinds of events")]
 pub fn evolve(mut member: Member, event: &Event) -> Member {
+    follow(&mut member, event);
+    member
+}
+
+/// [`evolve`] in place, for a state that is folded over and over.
+#[expect(clippy::too_many_lines, reason = "one match over the kinds of events")]
+pub fn follow(member: &mut Member, event: &Event) {
     let Event { at, cause, body } = event;
     member.last_at = *at;
     let effect = match body {
         EventBody::DeviceRegistered { device, class, key, name, decided } => {
             let class = *class;
-            device_registered(&mut member, *at, device, class, key, name);
-            count_device(&mut member, CountedKind::DeviceRegistered, *at, device, decided);
+            device_registered(member, *at, device, class, key, name);
+            count_device(member, CountedKind::DeviceRegistered, *at, device, decided);
             if let Some(vacancies) = member.vacancies.checked_sub(1) {
                 member.vacancies = vacancies;
-                count_device(&mut member, CountedKind::DeviceSwapped, *at, device, decided);
+                count_device(member, CountedKind::DeviceSwapped, *at, device, decided);
             }
             Some(Effect::DeviceRegistered)
         }
         EventBody::DeviceRemoved { device, decided } => {
             member.vacancies = member.vacancies.saturating_add(1);
-            count_device(&mut member, CountedKind::DeviceRemoved, *at, device, decided);
-            Some(device_removed(&mut member, *at, device))
+            count_device(member, CountedKind::DeviceRemoved, *at, device, decided);
+            Some(device_removed(member, *at, device))
         }
-        EventBody::Acquired(acquired) => Some(self::acquired(&mut member, *at, acquired)),
+        EventBody::Acquired(acquired) => Some(self::acquired(member, *at, acquired)),
         EventBody::Reissued { license: id, term, .. } => {
-            if let Some(license) = license_mut(&mut member, id) {
+            if let Some(license) = license_mut(member, id) {
                 license.deliveries = license.deliveries.saturating_add(1);
             }
             Some(Effect::Held { license: id.clone(), term: *term, how: Held::Reissued })
         }
-        EventBody::Renewed(renewed) => Some(self::renewed(&mut member, *at, renewed)),
+        EventBody::Renewed(renewed) => Some(self::renewed(member, *at, renewed)),
         EventBody::Released { license, by, returned, waits, policy: _ } => {
             if *returned {
                 member.history.return_acquisition(license);
             }
             if let Some(by) = by {
-                seen(&mut member, by, *at);
+                seen(member, by, *at);
             }
             if *waits {
-                close_waiting(&mut member, license, *at);
+                close_waiting(member, license, *at);
             } else {
-                close(&mut member, license, *at, ClosedWhy::Released);
+                close(member, license, *at, ClosedWhy::Released);
             }
             Some(Effect::Released)
         }
         EventBody::NeverStarted { license } => {
-            close(&mut member, license, *at, ClosedWhy::NeverStarted);
+            close(member, license, *at, ClosedWhy::NeverStarted);
             None
         }
         EventBody::CheckedIn { device, moved, facts: _, policy: _ } => {
-            seen(&mut member, device, *at);
-            check_in_moved(&mut member, moved);
+            seen(member, device, *at);
+            check_in_moved(member, moved);
             Some(Effect::CheckedIn)
         }
         EventBody::PlaysRecorded { device, sequences, plays } => {
-            seen(&mut member, device, *at);
-            Some(plays_recorded(&mut member, device, sequences, plays))
+            seen(member, device, *at);
+            Some(plays_recorded(member, device, sequences, plays))
         }
         EventBody::DrmFailed { license, .. } => {
-            if let Some(license) = license_mut(&mut member, license) {
+            if let Some(license) = license_mut(member, license) {
                 license.deliveries = license.deliveries.saturating_sub(1);
             }
             Some(Effect::DrmFailureRecorded)
         }
         EventBody::Refused(refused) => {
-            remember_refusal(&mut member, *at, refused);
+            remember_refusal(member, *at, refused);
             None
         }
         EventBody::MemberChanged { leaving, facts: _, policy: _ } => {
-            member_changed(&mut member, *at, leaving);
+            member_changed(member, *at, leaving);
             Some(Effect::Done)
         }
         EventBody::MembershipLapsed { ends_at, policy: _ } => {
@@ -107,13 +113,12 @@ pub fn evolve(mut member: Member, event: &Event) -> Member {
             Some(Effect::Done)
         }
         EventBody::Revoked { target, warrant: _ } => {
-            let closed = revoked(&mut member, *at, target);
+            let closed = revoked(member, *at, target);
             Some(Effect::Closed { closed })
         }
         EventBody::TitleWithdrawn { title } => {
-            let closed = close_all(&mut member, *at, ClosedWhy::Withdrawn, |license| {
-                license.title == *title
-            });
+            let closed =
+                close_all(member, *at, ClosedWhy::Withdrawn, |license| license.title == *title);
             Some(Effect::Closed { closed })
         }
         EventBody::ExceptionGranted { exception, allowance, warrant } => {
@@ -128,8 +133,7 @@ pub fn evolve(mut member: Member, event: &Event) -> Member {
             Some(Effect::Done)
         }
     };
-    remember(&mut member, *at, cause, effect);
-    member
+    remember(member, *at, cause, effect);
 }
 
 fn license_mut<'a>(member: &'a mut Member, id: &LicenseId) -> Option<&'a mut License> {
@@ -265,7 +269,7 @@ fn acquired(member: &mut Member, at: Timestamp, acquired: &Acquired) -> Effect {
     }
     // Nor can what was over before be renewed beside the new one.
     for (_, license) in member.past.iter_mut() {
-        if license.device == *device && license.title == *title {
+        if license.title == *title && license.device == *device {
             let why = ClosedWhy::Replaced;
             license.closed.get_or_insert(Closed { at, why, waits: false }).waits = false;
         }
@@ -326,7 +330,7 @@ fn set_aside_what_is_over(member: &mut Member, at: Timestamp) {
     }
     let horizon = at - HORIZON;
     member.past.retain(|_, license| {
-        license.closed.map_or(license.may_play_until(), |closed| closed.at) > horizon
+        license.closed.map_or_else(|| license.may_play_until(), |closed| closed.at) > horizon
     });
 }
 

@@ -1,10 +1,11 @@
 //! What counted, as it happened: the events that caps ask about, oldest first.
 //!
-//! Kept with an index by title, series and partner, because nearly every cap asks for one of them
-//! and the rest of a long history should cost it nothing. Beyond the horizon only numbers are kept,
+//! A long one has an index by title, series and partner, because nearly every cap asks for one of
+//! them and the rest of the history should cost it nothing. Beyond the horizon only numbers are kept,
 //! for caps that never reset.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::sync::Arc;
 
 use litemap::LiteMap;
@@ -113,11 +114,20 @@ pub struct History {
     tallies: BTreeMap<Tallied, u32>,
 }
 
-/// Entries of one kind in the order of time, and where to find those of a title, series or
-/// partner.
+/// Up to so many entries of a kind are looked through: that is cheaper than an index to keep.
+const UNINDEXED_MAX: usize = 32;
+
+/// Entries of one kind in the order of time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Log {
     entries: Vec<Counted>,
+    /// Of more than [`UNINDEXED_MAX`] entries.
+    index: Option<Box<Index>>,
+}
+
+/// Where the entries of a title, series or partner are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Index {
     by_title: LiteMap<TitleId, Vec<u32>>,
     by_series: LiteMap<SeriesId, Vec<u32>>,
     by_partner: LiteMap<PartnerId, Vec<u32>>,
@@ -231,17 +241,56 @@ impl History {
     }
 }
 
-impl Log {
-    fn push(&mut self, counted: Counted) {
+impl Among<'_> {
+    fn has(self, counted: &Counted) -> bool {
+        match self {
+            Self::All => true,
+            Self::Title(title) => counted.title == *title,
+            Self::Series(series) => counted.facts.title.series.as_ref() == Some(series),
+            Self::Partner(partner) => counted.facts.title.partner == *partner,
+        }
+    }
+}
+
+impl Index {
+    fn of(entries: &[Counted]) -> Self {
+        let mut index = Self::default();
+        (0..).zip(entries).for_each(|(position, counted)| index.push(position, counted));
+        index
+    }
+
+    fn push(&mut self, position: usize, counted: &Counted) {
         // 2^32 downloads of one member do not fit a year.
-        let position = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let position = u32::try_from(position).unwrap_or(u32::MAX);
         self.by_title.entry(counted.title.clone()).or_default().push(position);
         let title = &counted.facts.title;
         if let Some(series) = &title.series {
             self.by_series.entry(series.clone()).or_default().push(position);
         }
         self.by_partner.entry(title.partner.clone()).or_default().push(position);
+    }
+
+    /// `None` for all of them.
+    fn positions(&self, among: Among<'_>) -> Option<&[u32]> {
+        let found = match among {
+            Among::All => return None,
+            Among::Title(title) => self.by_title.get(title),
+            Among::Series(series) => self.by_series.get(series),
+            Among::Partner(partner) => self.by_partner.get(partner),
+        };
+        Some(found.map(Vec::as_slice).unwrap_or_default())
+    }
+}
+
+impl Log {
+    fn push(&mut self, counted: Counted) {
+        if let Some(index) = &mut self.index {
+            index.push(self.entries.len(), &counted);
+        }
         self.entries.push(counted);
+        if self.index.is_none() && self.entries.len() > UNINDEXED_MAX {
+            self.index = Some(Box::new(Index::of(&self.entries)));
+        }
     }
 
     fn retain(&mut self, keep: impl Fn(&Counted) -> bool) {
@@ -288,61 +337,53 @@ impl Log {
     }
 
     /// The entries after `after` (exclusive) among those asked for, oldest first.
-    pub(crate) fn after<'a>(
-        &'a self,
-        among: Among<'_>,
-        after: Timestamp,
-    ) -> impl ExactSizeIterator<Item = &'a Counted> {
-        let positions = match among {
-            Among::All => None,
-            Among::Title(title) => Some(self.by_title.get(title)),
-            Among::Series(series) => Some(self.by_series.get(series)),
-            Among::Partner(partner) => Some(self.by_partner.get(partner)),
-        };
-        match positions {
+    pub(crate) fn after<'a>(&'a self, among: Among<'a>, after: Timestamp) -> Entries<'a> {
+        match self.index.as_ref().and_then(|index| index.positions(among)) {
             None => {
                 let from = self.entries.partition_point(|counted| counted.at <= after);
-                Entries { positions: None, entries: self.entries.get(from..).unwrap_or_default() }
+                let entries = self.entries.get(from..).unwrap_or_default();
+                match among {
+                    Among::All => Entries::All(entries.iter()),
+                    among => Entries::Few(entries.iter(), among),
+                }
             }
             Some(positions) => {
-                let positions = positions.map(Vec::as_slice).unwrap_or_default();
                 let from = positions.partition_point(|i| {
                     self.entries.get(*i as usize).is_some_and(|counted| counted.at <= after)
                 });
-                let positions = positions.get(from..).unwrap_or_default();
-                Entries { positions: Some(positions), entries: &self.entries }
+                Entries::At(positions.get(from..).unwrap_or_default().iter(), &self.entries)
             }
         }
     }
 }
 
-struct Entries<'a> {
-    positions: Option<&'a [u32]>,
-    entries: &'a [Counted],
+pub(crate) enum Entries<'a> {
+    All(slice::Iter<'a, Counted>),
+    /// Looked through.
+    Few(slice::Iter<'a, Counted>, Among<'a>),
+    /// At these positions.
+    At(slice::Iter<'a, u32>, &'a [Counted]),
 }
 
 impl<'a> Iterator for Entries<'a> {
     type Item = &'a Counted;
 
     fn next(&mut self) -> Option<&'a Counted> {
-        match &mut self.positions {
-            None => {
-                let (first, rest) = self.entries.split_first()?;
-                self.entries = rest;
-                Some(first)
-            }
-            Some(positions) => {
-                let (first, rest) = positions.split_first()?;
-                *positions = rest;
-                self.entries.get(*first as usize)
-            }
+        match self {
+            Self::All(entries) => entries.next(),
+            Self::Few(entries, among) => entries.find(|counted| among.has(counted)),
+            Self::At(positions, entries) => entries.get(*positions.next()? as usize),
         }
     }
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let n = self.positions.map_or(self.entries.len(), <[u32]>::len);
-        (n, Some(n))
+    fn count(self) -> usize {
+        match self {
+            Self::All(entries) => entries.len(),
+            Self::Few(entries, among) => entries.filter(|counted| among.has(counted)).count(),
+            Self::At(positions, _) => positions.len(),
+        }
     }
 }
 
-impl ExactSizeIterator for Entries<'_> {}
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ pub use answer::*;
 pub use command::*;
 pub use decide::{Eligibility, decide, eligibility, standing};
 pub use event::*;
-pub use evolve::{IDEMPOTENCY_KEPT, REFUSALS_KEPT, evolve};
+pub use evolve::{IDEMPOTENCY_KEPT, REFUSALS_KEPT, evolve, follow};
 pub(crate) use history::{Among, Log};
 pub use history::{Counted, CountedKind, DeviceCounted, History, Tallied, TalliedTitle};
 pub use ranges::Ranges;

@@ -182,7 +182,7 @@ impl Member {
     /// The license that this device has for the title, held or not: open, or closed from elsewhere
     /// and not confirmed.
     pub fn license_on(&self, device: &DeviceId, title: &TitleId) -> Option<(&LicenseId, &License)> {
-        let on_device = |license: &&License| license.device == *device && license.title == *title;
+        let on_device = |license: &License| license.title == *title && license.device == *device;
         let mut licenses = self.licenses.iter().filter(|(_, license)| on_device(license));
         let open = licenses.clone().find(|(_, license)| license.closed.is_none());
         open.or_else(|| licenses.find(|(_, license)| license.waits()))

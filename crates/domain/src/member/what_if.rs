@@ -12,7 +12,7 @@ use crate::facts::{Facts, MemberFacts};
 use crate::ids::{DeviceId, LicenseId, PartnerId, RuleId, TitleId};
 use crate::member::{
     Acquired, Answer, Code, Command, Decision, Event, EventBody, Finding, Holding, License, Member,
-    Outcome, PlayReport, Refused, Renewed, Request, Target, Term, decide, evolve,
+    Outcome, PlayReport, Refused, Renewed, Request, Target, Term, decide, evolve, follow,
 };
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -61,12 +61,12 @@ pub fn what_if(
 ) -> Member {
     let from = events.partition_point(|event| event.at < question.since);
     let (before, after) = events.split_at(from);
-    let member = before.iter().fold(Member::default(), evolve);
+    let then = before.iter().fold(Member::default(), evolve);
     let mut past = Past {
         question: *question,
-        known: known(&member),
+        member: then.clone(),
+        known: then.licenses.iter().chain(&then.past).map(|(id, it)| (id, Known::of(it))).collect(),
         renamed: BTreeMap::new(),
-        member,
         made: 0,
     };
     for request in after.chunk_by(of_one_request) {
@@ -104,35 +104,27 @@ struct Past<'a> {
     /// From `since` on: as it would be.
     member: Member,
     /// The licenses that there really were.
-    known: BTreeMap<LicenseId, Known>,
+    known: BTreeMap<&'a LicenseId, Known<'a>>,
     /// What the device holds instead, where it would have acquired earlier.
     renamed: BTreeMap<LicenseId, LicenseId>,
     /// How many licenses were given ids here.
     made: u32,
 }
 
-#[derive(Debug, Clone)]
-struct Known {
-    device: DeviceId,
-    title: TitleId,
-    partner: PartnerId,
+#[derive(Debug, Clone, Copy)]
+struct Known<'a> {
+    device: &'a DeviceId,
+    title: &'a TitleId,
+    partner: &'a PartnerId,
     /// The latest, as it was promised.
-    term: Term,
+    term: &'a Term,
 }
 
-impl Known {
-    fn new(device: &DeviceId, title: &TitleId, facts: &Facts, term: &Term) -> Self {
-        let (device, title, term) = (device.clone(), title.clone(), term.clone());
-        Self { device, title, partner: facts.title.partner.clone(), term }
-    }
-}
-
-fn known(member: &Member) -> BTreeMap<LicenseId, Known> {
-    let known = |(id, license): (&LicenseId, &License)| {
+impl<'a> Known<'a> {
+    fn of(license: &'a License) -> Self {
         let License { device, title, facts, .. } = license;
-        (id.clone(), Known::new(device, title, facts, &license.term().term))
-    };
-    member.licenses.iter().chain(member.past.iter()).map(known).collect()
+        Self { device, title, partner: &facts.title.partner, term: &license.term().term }
+    }
 }
 
 /// A request made again from what it recorded.
@@ -143,7 +135,7 @@ struct Asked {
     refused: Option<Vec<Reason>>,
 }
 
-impl Past<'_> {
+impl<'a> Past<'a> {
     fn ask_again(&mut self, recorded: &[Event]) -> Option<Compared> {
         let at = recorded.first()?.at;
         let asked = self.asked(recorded);
@@ -160,7 +152,7 @@ impl Past<'_> {
         let would_be: Vec<Command> =
             asked.commands.iter().filter_map(|command| self.as_it_would_be(command)).collect();
         let decision = (!would_be.is_empty()).then(|| {
-            let facts = asked.facts.clone();
+            let facts = asked.facts;
             let request = Request { at, idempotency: None, facts, commands: would_be };
             self.decide(&request)
         });
@@ -180,8 +172,7 @@ impl Past<'_> {
 
     fn decide(&mut self, request: &Request) -> Decision {
         let decision = decide(&self.member, request, self.question.draft);
-        let member = std::mem::take(&mut self.member);
-        self.member = decision.events.iter().fold(member, evolve);
+        decision.events.iter().for_each(|event| follow(&mut self.member, event));
         if let Answer::Accepted { outcomes, .. } = &decision.answer {
             for (command, outcome) in request.commands.iter().zip(outcomes) {
                 if let (
@@ -251,7 +242,7 @@ impl Past<'_> {
         if let EventBody::Reissued { license, .. } = &mut event.body {
             *license = self.instead_of(license).clone();
         }
-        self.member = evolve(std::mem::take(&mut self.member), &event);
+        follow(&mut self.member, &event);
     }
 
     /// The command that led to what was recorded.
@@ -335,12 +326,13 @@ impl Past<'_> {
         facts: &Facts,
         at: Timestamp,
     ) -> Option<Command> {
-        let Known { device, title, term: promised, .. } = self.known.get(license)?.clone();
+        let Known { device, title, term: promised, .. } = *self.known.get(license)?;
+        let (device, title) = (device.clone(), title.clone());
         let title_facts = Some(facts.title.clone());
         let would_be = self.member.license(self.instead_of(license));
         // Whoever names an older term gets the license as it is, held or not. Only where it would have
         // other clocks could it be one that is asked for anew.
-        let as_it_is = |found: &License| found.held(at) || found.term().term == promised;
+        let as_it_is = |found: &License| found.held(at) || found.term().term == *promised;
         Some(if would_be.is_none_or(as_it_is) {
             let (license, term) = (license.clone(), term.saturating_sub(1));
             Command::Renew { device, license, term, title_facts, automatic: false }
@@ -432,15 +424,16 @@ impl Past<'_> {
     }
 
     /// What really happened to licenses.
-    fn learn(&mut self, recorded: &[Event]) {
+    fn learn(&mut self, recorded: &'a [Event]) {
         for event in recorded {
             match &event.body {
                 EventBody::Acquired(Acquired { license, device, title, facts, term, .. }) => {
-                    self.known.insert(license.clone(), Known::new(device, title, facts, term));
+                    let partner = &facts.title.partner;
+                    self.known.insert(license, Known { device, title, partner, term });
                 }
                 EventBody::Renewed(renewed) => {
                     if let Some(known) = self.known.get_mut(&renewed.license) {
-                        known.term = renewed.term.clone();
+                        known.term = &renewed.term;
                     }
                 }
                 _ => {}

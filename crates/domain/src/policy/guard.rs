@@ -65,8 +65,10 @@ pub enum GuardFact {
     Account,
     MemberSince,
     MaturityLimit,
+    ConcurrentStreams,
     DeviceClass,
     SecurityLevel,
+    ElsewhereAt,
     Title,
     Partner,
     /// Empty for a title in no series.
@@ -183,15 +185,17 @@ impl Operand {
 }
 
 impl GuardFact {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Plan,
         Self::Territory,
         Self::Profile,
         Self::Account,
         Self::MemberSince,
         Self::MaturityLimit,
+        Self::ConcurrentStreams,
         Self::DeviceClass,
         Self::SecurityLevel,
+        Self::ElsewhereAt,
         Self::Title,
         Self::Partner,
         Self::Series,
@@ -209,7 +213,9 @@ impl GuardFact {
             Self::Account => Fact::Account,
             Self::MemberSince => Fact::MemberSince,
             Self::MaturityLimit => Fact::MaturityLimit,
+            Self::ConcurrentStreams => Fact::ConcurrentStreams,
             Self::SecurityLevel => Fact::SecurityLevel,
+            Self::ElsewhereAt => Fact::ElsewhereAt,
             Self::MaturityRating => Fact::MaturityRating,
             Self::DeviceClass
             | Self::Title
@@ -234,8 +240,10 @@ impl GuardFact {
             | Self::Account
             | Self::MemberSince
             | Self::MaturityLimit
+            | Self::ConcurrentStreams
             | Self::DeviceClass
-            | Self::SecurityLevel => false,
+            | Self::SecurityLevel
+            | Self::ElsewhereAt => false,
         }
     }
 
@@ -249,7 +257,9 @@ impl GuardFact {
             Self::Account => Seen::Text(member.account.as_ref()?.as_str()),
             Self::MemberSince => Seen::Time(member.member_since?),
             Self::MaturityLimit => Seen::Number(member.maturity_limit?.into()),
+            Self::ConcurrentStreams => Seen::Number(member.concurrent_streams?.into()),
             Self::DeviceClass => Seen::Text(class.name()),
+            Self::ElsewhereAt => Seen::Time(member.elsewhere_at?),
             Self::SecurityLevel => Seen::Text(member.security_level.as_ref()?.as_str()),
             Self::Title => Seen::Text(title?.0.as_str()),
             Self::Partner => Seen::Text(of_title?.partner.as_str()),

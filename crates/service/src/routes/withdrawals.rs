@@ -168,7 +168,7 @@ pub(crate) async fn withdraw(
         (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn list(
+pub(crate) async fn withdrawals(
     State(state): State<Arc<AppState>>,
     _: OperatorCaller,
 ) -> Json<WithdrawalsAnswer> {
@@ -190,7 +190,7 @@ pub(crate) async fn list(
         (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn look(
+pub(crate) async fn withdrawal(
     State(state): State<Arc<AppState>>,
     _: OperatorCaller,
     Path(WithdrawalPath { withdrawal }): Path<WithdrawalPath>,

@@ -48,6 +48,7 @@ fn what_a_guard_may_say() {
             r#"title.series == "" || title.partner == title.series"#,
             r#"(member.account == "a" && (member.plan == "b" && member.plan == "c")) || device.class == "tv""#,
             r#"!(title.id == "a") && device.security_level in ["L1", member.plan] // why"#,
+            r#"member.concurrent_streams > 2 && device.elsewhere_at < timestamp("2026-01-01T00:00:00Z")"#,
             r#"member.profile in title.tags && member.territory != "D\"\\E""#,
         ],
         expect_file!["tests/may_say.txt"],
@@ -104,6 +105,9 @@ fn what_is_outside() {
             "title.tags == ['new']",
             "title.tags in title.tags",
             "16 in title.tags",
+            "member.streams > 2",
+            "member_since > member.membership_since",
+            "member.level == 'L1'",
             "['new'] == 'new'",
             "member.since > timestamp('yesterday')",
             "member.since > timestamp(1)",
@@ -141,6 +145,32 @@ fn a_guard_is_no_longer_than_can_be_read() {
         .assert_eq(&load(&joined(100)).unwrap_err());
 }
 
+/// In the stack that a thread of the service has.
+#[test]
+fn however_a_guard_is_nested_it_is_told() {
+    for (before, inner, after) in [
+        ("(", "1", ")"),
+        ("!(", "1", ")"),
+        ("(", "", ""),
+        ("[", "1", "]"),
+        ("{1:", "1", "}"),
+        ("-", "1", ""),
+        ("a?b:", "1", ""),
+        ("a==", "1", ""),
+        ("a&&", "1", ""),
+        ("a.", "b", ""),
+        ("", "a", "[0]"),
+        ("", "a", ".b()"),
+        ("a(", "1", ")"),
+        ("a.all(b,", "1", ")"),
+        ("'a' in ['b' in ", "[]", "]"),
+    ] {
+        let deep = (super::BYTES_MAX - inner.len()) / (before.len() + after.len());
+        let text = format!("{}{inner}{}", before.repeat(deep), after.repeat(deep));
+        assert!(load(&text).is_err(), "{text}");
+    }
+}
+
 #[test]
 fn a_guard_reads_as_its_words() {
     for text in [
@@ -161,6 +191,10 @@ fn a_guard_asks_nothing_that_is_not_there() {
     expect!["policy.toml, line 9, field `caps[0].guard`: a device that comes or goes is of no title; ask nothing of `title` here"]
         .assert_eq(&errors.to_string());
     assert!(load(r#"device.class == "tv""#).is_ok());
+    let gate = "[[gates]]\nid = \"a\"\nnot_elsewhere_for = \"90d\"\n\
+                guard = 'title.partner == \"a\"'\n";
+    let errors = parse(&[(MAIN_FILE, &format!("{HEAD}{gate}"))]).unwrap_err();
+    assert!(errors.to_string().contains("is of no title"), "{errors}");
 }
 
 #[test]

@@ -19,7 +19,9 @@ impl Lint {
     pub(super) fn guards(&mut self, chain: &Chain, rules: &Rules) {
         let Rules { terms: _, tighten, gates, caps } = rules;
         let tighten = tighten.iter().map(|it| (Kind::Tightening, &it.id, &it.of, &it.when, false));
-        let gates = gates.iter().map(|it| (Kind::Gate, &it.id, &it.of, &it.when, false));
+        let gates = gates
+            .iter()
+            .map(|it| (Kind::Gate, &it.id, &it.of, &it.when, it.condition.is_of_devices()));
         let caps =
             caps.iter().map(|it| (Kind::Cap, &it.id, &it.of, &it.when, it.counts.is_of_devices()));
         for (kind, id, of, when, of_devices) in tighten.chain(gates).chain(caps) {
@@ -173,7 +175,10 @@ impl Parts {
         let n = self.facts.len();
         let fact = |fact: &GuardFact| {
             let values = match fact {
-                GuardFact::MemberSince | GuardFact::AvailableFrom | GuardFact::AvailableUntil => {
+                GuardFact::MemberSince
+                | GuardFact::ElsewhereAt
+                | GuardFact::AvailableFrom
+                | GuardFact::AvailableUntil => {
                     let bounds = [Timestamp::MIN.as_millis(), Timestamp::MAX.as_millis()];
                     let times = self.constants.iter().filter_map(|value| match value {
                         Value::Time(at) => Some(at.as_millis()),
@@ -182,7 +187,9 @@ impl Parts {
                     let time = |ms| Value::Time(Timestamp::from_millis(ms));
                     around(times, bounds, n).into_iter().map(time).collect()
                 }
-                GuardFact::MaturityLimit | GuardFact::MaturityRating => {
+                GuardFact::MaturityLimit
+                | GuardFact::MaturityRating
+                | GuardFact::ConcurrentStreams => {
                     let numbers = self.constants.iter().filter_map(|value| match value {
                         Value::Number(number) => Some(*number),
                         _ => None,
@@ -281,16 +288,20 @@ impl One {
         match value {
             Value::Text(text) => self.set_text(fact, text),
             Value::Number(number) => {
-                let number = u16::try_from(*number).ok();
+                let number = u16::try_from(*number).ok()?;
                 match fact {
-                    GuardFact::MaturityLimit => self.member.maturity_limit = number,
-                    _ => self.facts.maturity_rating = number,
+                    GuardFact::MaturityLimit => self.member.maturity_limit = Some(number),
+                    GuardFact::ConcurrentStreams => {
+                        self.member.concurrent_streams = Some(number.into());
+                    }
+                    _ => self.facts.maturity_rating = Some(number),
                 }
                 Some(())
             }
             Value::Time(at) => {
                 match fact {
                     GuardFact::MemberSince => self.member.member_since = Some(*at),
+                    GuardFact::ElsewhereAt => self.member.elsewhere_at = Some(*at),
                     GuardFact::AvailableFrom => self.facts.available_from = Some(*at),
                     _ => self.facts.available_until = Some(*at),
                 }
@@ -318,6 +329,8 @@ impl One {
             GuardFact::Series => set(&mut facts.series, text, SeriesId::new),
             GuardFact::MemberSince
             | GuardFact::MaturityLimit
+            | GuardFact::ConcurrentStreams
+            | GuardFact::ElsewhereAt
             | GuardFact::MaturityRating
             | GuardFact::AvailableFrom
             | GuardFact::AvailableUntil => return None,

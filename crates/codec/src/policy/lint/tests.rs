@@ -289,31 +289,6 @@ fn what_replaces_a_wider_rule_and_says_the_same() {
 }
 
 #[test]
-fn a_period_that_something_else_opens_is_another_period() {
-    told(
-        r#"
-        [[caps]]
-        id = "all"
-        counts = "acquisitions"
-        window = { first_use = "3d" }
-        limit = 1
-        [[caps]]
-        id = "of-a-partner"
-        counts = "acquisitions"
-        window = { first_use = "3d" }
-        per = ["partner"]
-        limit = 1
-        [[partners.a.caps]]
-        id = "of-partner-a"
-        counts = "acquisitions"
-        window = { first_use = "3d" }
-        limit = 1
-        "#,
-        expect![[""]],
-    );
-}
-
-#[test]
 fn guards_that_never_or_always_hold() {
     let guarded = [
         // Never, always.
@@ -405,5 +380,30 @@ fn what_a_guard_makes_superfluous() {
             policy.toml, line 16, field `caps[2]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
             policy.toml, line 22, field `caps[3]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
             policy.toml, line 22, field `caps[3]`: never refuses anything that `guarded-more` (policy.toml, line 16) does not already"#]],
+    );
+}
+
+#[test]
+fn a_period_that_something_else_opens_is_another_period() {
+    told(
+        r#"
+        [[caps]]
+        id = "all"
+        counts = "acquisitions"
+        window = { first_use = "3d" }
+        limit = 1
+        [[caps]]
+        id = "of-a-partner"
+        counts = "acquisitions"
+        window = { first_use = "3d" }
+        per = ["partner"]
+        limit = 1
+        [[partners.a.caps]]
+        id = "of-partner-a"
+        counts = "acquisitions"
+        window = { first_use = "3d" }
+        limit = 1
+        "#,
+        expect![[""]],
     );
 }

@@ -206,7 +206,7 @@ impl<'a> Count<'a, '_> {
         for log in kinds.iter().filter_map(|kind| self.ask.member.history.log(kind)) {
             let entries = log.after(among, after);
             used += if exact {
-                entries.len()
+                entries.count()
             } else {
                 entries.filter(|counted| self.counts_event(counted)).count()
             };
