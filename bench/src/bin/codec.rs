@@ -133,6 +133,7 @@ fn acquired() -> Result<Event> {
         renew_before_end: Some(Duration::days(7)),
         renew_after_end: None,
         renewals_max: Some(5),
+        delete_at_end: false,
     };
     let acquired = Acquired {
         license: "01JNG7V3M8ZQ4W8Y3T2K5R6P9X".parse()?,
@@ -415,6 +416,7 @@ mod json {
             renew_before_end: term.renew_before_end.map(Duration::from_millis),
             renew_after_end: term.renew_after_end.map(Duration::from_millis),
             renewals_max: term.renewals_max,
+            delete_at_end: false,
         };
         Ok(Acquired {
             license: license.parse()?,

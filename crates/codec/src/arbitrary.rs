@@ -126,27 +126,31 @@ fn term() -> impl Strategy<Value = Term> {
         (of(instant()), of(instant()), of(instant())),
         (of(length()), of(length()), length(), length()),
         (of(length()), of(length()), of(any::<u32>())),
+        any::<bool>(),
     )
-        .prop_map(|(number, (started_at, begun_at), instants, lengths, renewals)| {
-            let (start_by, not_before, hard_end) = instants;
-            let (finish_within, check_in_within, grace, running_play) = lengths;
-            let (renew_before_end, renew_after_end, renewals_max) = renewals;
-            Term {
-                number,
-                started_at,
-                begun_at,
-                start_by,
-                finish_within,
-                check_in_within,
-                grace,
-                running_play,
-                not_before,
-                hard_end,
-                renew_before_end,
-                renew_after_end,
-                renewals_max,
-            }
-        })
+        .prop_map(
+            |(number, (started_at, begun_at), instants, lengths, renewals, delete_at_end)| {
+                let (start_by, not_before, hard_end) = instants;
+                let (finish_within, check_in_within, grace, running_play) = lengths;
+                let (renew_before_end, renew_after_end, renewals_max) = renewals;
+                Term {
+                    number,
+                    started_at,
+                    begun_at,
+                    start_by,
+                    finish_within,
+                    check_in_within,
+                    grace,
+                    running_play,
+                    not_before,
+                    hard_end,
+                    renew_before_end,
+                    renew_after_end,
+                    renewals_max,
+                    delete_at_end,
+                }
+            },
+        )
 }
 
 fn target() -> impl Strategy<Value = Target> {

@@ -83,6 +83,9 @@ pub struct LeaseClaims<'a> {
     pub grace_ms: i64,
     /// A play that is running at the end may go on for so long.
     pub running_play_ms: i64,
+    /// The device deletes its copy once the term has ended; not when only a check-in is missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete_at_end: bool,
     /// No play at or after, whatever the other clocks say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hard_end: Option<UnixMillis>,
@@ -191,6 +194,7 @@ impl LeaseClaims<'_> {
             check_in_by: self.check_in_by,
             grace_ms: self.grace_ms,
             running_play_ms: self.running_play_ms,
+            delete_at_end: self.delete_at_end,
             hard_end: self.hard_end,
             ends_at: self.ends_at,
             may_play_until: self.may_play_until,

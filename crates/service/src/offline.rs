@@ -215,6 +215,7 @@ pub(crate) fn lease(
         check_in_by: running.check_in_by.map(instant),
         grace_ms: term.grace.as_millis(),
         running_play_ms: term.running_play.as_millis(),
+        delete_at_end: term.delete_at_end,
         hard_end: running.hard_end().map(instant),
         ends_at: unless_never(running.ends_at()),
         may_play_until: unless_never(running.may_play_until()),

@@ -527,6 +527,21 @@ describe('checking in', () => {
     expect(await copies()).toMatchObject([{ permission: { may: 'not' }, renewable: true, closed: false }]);
   });
 
+  it('deletes what has run out where the lease wants it, once the server says so', async () => {
+    server['/v1/licenses'] = () => licenseAnswer({ delete_at_end: true });
+    await take();
+    now += 60 * HOUR;
+    server['check-in'] = () => 'lost';
+    await sync(core);
+    expect(await copies()).toMatchObject([{ permission: { may: 'not' } }]);
+    server['check-in'] = () => ok({ leases: [], ended: ['l1'], lapsed: [] });
+    await sync(core);
+    expect(await copies()).toEqual([]);
+    expect(removed).toEqual(['offline:1']);
+    expect(notices).toEqual([{ kind: 'ended', titles: ['Film'] }]);
+    expect(paths().filter((path) => path.endsWith('/release'))).toEqual(['/v1/licenses/l1/release']);
+  });
+
   it('drops everything when the device was removed', async () => {
     await take();
     server['check-in'] = () => refused('device_removed');

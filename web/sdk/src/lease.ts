@@ -27,6 +27,8 @@ export interface Lease {
   readonly hardEndMs?: number;
   readonly graceMs: number;
   readonly runningPlayMs: number;
+  /** The copy goes when the term has ended. */
+  readonly deleteAtEnd?: true;
   /** Absent when there is nothing left to renew. */
   readonly renewFromMs?: number;
   readonly renewUntilMs?: number;
@@ -224,6 +226,7 @@ function leaseOf(claims: Claims): Lease | undefined {
     startedAtMs: need(instant('started_at')),
     graceMs: need(count('grace_ms')),
     runningPlayMs: need(count('running_play_ms')),
+    ...(claims.delete_at_end === true && { deleteAtEnd: true }),
     ...optional('notBeforeMs', 'not_before', instant),
     ...optional('startByMs', 'start_by', instant),
     ...optional('finishWithinMs', 'finish_within_ms', count),

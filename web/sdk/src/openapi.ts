@@ -1621,6 +1621,8 @@ export interface components {
             readonly begun_at?: components["schemas"]["Instant"] | null;
             /** Format: int64 */
             readonly check_in_within_ms?: number | null;
+            /** @description The device deletes its copy when the term has ended. */
+            readonly delete_at_end: boolean;
             /** Format: int64 */
             readonly finish_within_ms?: number | null;
             /** Format: int64 */

@@ -81,7 +81,7 @@ async function checkIn(core: Core): Promise<boolean> {
   if (answer.kind === 'unreachable') return false;
   for (const { license, lease } of answer.value.leases) await keepLease(core, license, lease);
   await dropEnded(core, copies.filter((copy) => answer.value.ended.includes(copy.license)));
-  return true;
+  return tell(core);
 }
 
 async function holding(core: Core, copy: Copy): Promise<Holding> {
@@ -93,21 +93,26 @@ async function holding(core: Core, copy: Copy): Promise<Holding> {
 
 /**
  * What ended while its lease was still running was ended by somebody, and its copy goes. What has run
- * out stays, for the member may renew it; but not what the server has closed as never started.
+ * out stays, for the member may renew it, unless the lease wants it deleted; but not what the server
+ * has closed as never started. The server's word is waited for: a clock that jumps deletes nothing.
  */
 async function dropEnded(core: Core, ended: readonly Copy[]): Promise<void> {
   const gone: Copy[] = [];
+  const over: Copy[] = [];
   for (const copy of ended) {
     const check = await core.lease(copy);
     if (check.kind !== 'genuine') continue;
     const permission = mayPlay(check.lease, core.knowledge(copy, check.lease), core.nowMs());
     if (permission.may !== 'not') gone.push(copy);
+    else if (check.lease.deleteAtEnd) over.push(copy);
     else if (permission.ended.clock === 'start') {
       await core.db.changeCopy(copy.license, (kept) => ({ ...kept, closed: true }));
     }
   }
   await drop(core, gone);
-  if (gone.length > 0) core.notify({ kind: 'ended', titles: gone.map(({ title }) => title.name) });
+  await drop(core, over, true);
+  const titles = [...gone, ...over].map(({ title }) => title.name);
+  if (titles.length > 0) core.notify({ kind: 'ended', titles });
 }
 
 /** Removing a device closes its licenses, so their copies go as well. */
@@ -118,10 +123,10 @@ async function afterRefusedCheckIn(core: Core, copies: Copy[], problem: Problem)
   return true;
 }
 
-/** The server has closed these licenses: there is nothing to release. */
-async function drop(core: Core, copies: readonly Copy[]): Promise<void> {
+/** What the server has closed there is nothing to release of. */
+async function drop(core: Core, copies: readonly Copy[], release = false): Promise<void> {
   for (const copy of copies) {
-    await core.db.forgetCopy(copy.license, false);
+    await core.db.forgetCopy(copy.license, release);
     if (copy.content) await core.around.media.remove(copy.content.uri).catch(() => undefined);
   }
 }

@@ -220,6 +220,7 @@ fn term(number: u32, started_at: &str) -> Term {
         renew_before_end: Some(Duration::days(7)),
         renew_after_end: Some(Duration::days(90)),
         renewals_max: Some(5),
+        delete_at_end: false,
     }
 }
 
@@ -238,6 +239,7 @@ fn bare_term(started_at: &str) -> Term {
         renew_before_end: None,
         renew_after_end: None,
         renewals_max: None,
+        delete_at_end: false,
     }
 }
 
@@ -577,6 +579,17 @@ fn samples() -> Vec<(&'static str, Event)> {
             caps: rules(&["renewals-per-title"]),
             automatic: false,
         })),
+        case(
+            "deleted",
+            EventBody::Renewed(Renewed {
+                license: license("lic-1"),
+                facts: facts(),
+                policy: policy(),
+                term: Term { delete_at_end: true, ..term(2, now) },
+                caps: vec![],
+                automatic: false,
+            }),
+        ),
         case("gates", EventBody::Refused(Box::new(refused_at_gates()))),
         case(
             "told",

@@ -230,6 +230,7 @@ pub(super) fn term_facets(terms: &TermsPatch) -> Vec<Facet> {
         renew_from,
         auto_renew_every,
         release_frees,
+        delete_at_end,
     } = terms;
     // Where nothing is said, nothing ends it, and nothing is given on top.
     let (never, nothing) = (i64::MAX, 0);
@@ -244,6 +245,7 @@ pub(super) fn term_facets(terms: &TermsPatch) -> Vec<Facet> {
     let frees = release_frees.map_or(ReleaseFrees::AtOnce, |frees| frees) as i64;
     let renewals = renewals_max.map_or(never, i64::from);
     let available = i64::from(*end_with_availability == Some(true));
+    let deletes = i64::from(*delete_at_end == Some(true));
     vec![
         facet("start_within", start_within, Order::Less(length(start_within, never))),
         facet("finish_within", finish_within, Order::Less(length(finish_within, never))),
@@ -261,6 +263,7 @@ pub(super) fn term_facets(terms: &TermsPatch) -> Vec<Facet> {
         facet("renew_from", &renew_from, Order::Just(Some(renew_from.unwrap_or("now").to_owned()))),
         facet("release_frees", &release_frees.map(release_frees_name), Order::More(frees)),
         facet("auto_renew_every", auto_renew_every, Order::More(length(auto_renew_every, nothing))),
+        facet("delete_at_end", delete_at_end, Order::More(deletes)),
     ]
 }
 

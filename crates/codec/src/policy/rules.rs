@@ -339,6 +339,7 @@ fn term_fields(fields: &mut Fields<'_>) -> TermsPatch {
         renew_from: fields.take("renew_from").and_then(|node| word(&node, &RENEW_FROM)),
         auto_renew_every: length(fields.take("auto_renew_every"), false),
         release_frees: fields.take("release_frees").and_then(|node| word(&node, &RELEASE_FREES)),
+        delete_at_end: fields.take("delete_at_end").and_then(|node| node.flag()),
     };
     if let (Some(from), Some(end), Some(node)) = (terms.not_before, terms.hard_end, hard_end)
         && end <= from

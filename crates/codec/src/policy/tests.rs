@@ -214,7 +214,7 @@ fn unknown_names_are_refused_with_what_was_meant() {
         expect![[r#"
             policy.toml, line 5, field `terns`: `terns` is not a known field; did you mean `terms`?
             policy.toml, line 7, field `terms.finish_withing`: `finish_withing` is not a known field; did you mean `finish_within`?
-            policy.toml, line 8, field `terms.deadline`: `deadline` is not a known field; known here: `auto_renew_every`, `check_in_within`, `end_with_availability`, `end_within`, `finish_anchor`, `finish_within`, `grace`, `hard_end`, `not_before`, `release_frees`, `renew_after_end`, `renew_before_end`, `renew_from`, `renewals_max`, `running_play`, `start_within`
+            policy.toml, line 8, field `terms.deadline`: `deadline` is not a known field; known here: `auto_renew_every`, `check_in_within`, `delete_at_end`, `end_with_availability`, `end_within`, `finish_anchor`, `finish_within`, `grace`, `hard_end`, `not_before`, `release_frees`, `renew_after_end`, `renew_before_end`, `renew_from`, `renewals_max`, `running_play`, `start_within`
             policy.toml, line 9, field `gates[0]`: a gate has a condition; write `plans`, `territories`, `not_territories`, `device_classes`, `security_levels`, `accounts`, `concurrent_streams`, `not_elsewhere_for`, `maturity`, `downloadable` or `closed`
             policy.toml, line 11, field `gates[0].plan`: `plan` is not a known field; did you mean `plans`?
             policy.toml, line 14, field `caps[0].counts`: `acquisition` is not something that is counted; did you mean `acquisitions`?
@@ -1010,7 +1010,7 @@ fn absence_means_what_the_rule_can_do() {
 fn what_a_changed_membership_does() {
     let policy = right(
         "[downgrade]\nkeep = \"first_registered\"\nnotice = \"7d\"\n[lapse]\nend_within = \"0s\"\n\
-         [terms]\nrelease_frees = \"when_confirmed\"\n",
+         [terms]\nrelease_frees = \"when_confirmed\"\ndelete_at_end = true\n",
     );
     let downgrade = policy.downgrade.unwrap();
     assert_eq!(downgrade.keep, domain::policy::Keep::FirstRegistered);
@@ -1018,6 +1018,7 @@ fn what_a_changed_membership_does() {
     assert_eq!(policy.lapse_ends_within, "0s".parse().ok());
     let frees = domain::policy::ReleaseFrees::WhenConfirmed;
     assert_eq!(policy.default.terms.release_frees, Some(frees));
+    assert_eq!(policy.default.terms.delete_at_end, Some(true));
     assert_eq!((right("").downgrade, right("").lapse_ends_within), (None, None));
     wrong(
         "[downgrade]\nkeep = \"newest\"\n[lapse]\nwithin = \"9999d\"\n",

@@ -113,6 +113,9 @@ pub(crate) struct Term {
     renewals_max: Option<u32>,
     #[n(12)]
     begun_at: Option<i64>,
+    #[n(13)]
+    #[cbor(skip_if = "nothing")]
+    delete_at_end: bool,
 }
 
 impl<'b> MemberFacts<'b> {
@@ -294,6 +297,7 @@ impl Term {
             renew_after_end,
             renewals_max,
             begun_at,
+            delete_at_end,
         } = term;
         Self {
             number: *number,
@@ -309,6 +313,7 @@ impl Term {
             renew_after_end: renew_after_end.map(length_ms),
             renewals_max: *renewals_max,
             begun_at: begun_at.map(|begun_at| at.to(begun_at)),
+            delete_at_end: *delete_at_end,
         }
     }
 
@@ -327,6 +332,7 @@ impl Term {
             renew_after_end,
             renewals_max,
             begun_at,
+            delete_at_end,
         } = self;
         Ok(domain::member::Term {
             number,
@@ -342,6 +348,7 @@ impl Term {
             renew_after_end: optional(renew_after_end, length)?,
             renewals_max,
             begun_at: optional(begun_at, |begun_at| at.instant(begun_at))?,
+            delete_at_end,
         })
     }
 }

@@ -32,6 +32,8 @@ pub struct Term {
     pub renew_after_end: Option<Duration>,
     /// How often the license may be renewed in all; `None`: any number of times.
     pub renewals_max: Option<u32>,
+    /// The device deletes its copy when the term has ended.
+    pub delete_at_end: bool,
 }
 
 /// What ends a term. The order is the precedence when several end at one instant.

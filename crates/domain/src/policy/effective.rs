@@ -133,6 +133,7 @@ impl TermsPatch {
             renew_from: self.renew_from.or(wider.renew_from),
             auto_renew_every: self.auto_renew_every.or(wider.auto_renew_every),
             release_frees: self.release_frees.or(wider.release_frees),
+            delete_at_end: self.delete_at_end.or(wider.delete_at_end),
         }
     }
 
@@ -159,6 +160,7 @@ impl TermsPatch {
             renew_from: self.renew_from,
             auto_renew_every: self.auto_renew_every.max(by.auto_renew_every),
             release_frees: self.release_frees.max(by.release_frees),
+            delete_at_end: self.delete_at_end.max(by.delete_at_end),
         }
     }
 
@@ -189,6 +191,7 @@ impl TermsPatch {
             renew_before_end: self.renew_before_end,
             renew_after_end: self.renew_after_end,
             renewals_max: self.renewals_max,
+            delete_at_end: self.delete_at_end.unwrap_or(false),
         }
     }
 }

@@ -110,6 +110,8 @@ pub struct TermsPatch {
     pub auto_renew_every: Option<Duration>,
     /// When a license that another device closed stops counting.
     pub release_frees: Option<ReleaseFrees>,
+    /// Whether the device deletes what has ended.
+    pub delete_at_end: Option<bool>,
 }
 
 /// The order is from loose to tight.

@@ -202,6 +202,8 @@ pub(crate) struct Term {
     pub renew_after_end_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renewals_max: Option<u32>,
+    /// The device deletes its copy when the term has ended.
+    pub delete_at_end: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -400,6 +402,7 @@ impl Term {
             renew_before_end_ms: term.renew_before_end.map(ms),
             renew_after_end_ms: term.renew_after_end.map(ms),
             renewals_max: term.renewals_max,
+            delete_at_end: term.delete_at_end,
         }
     }
 }

@@ -55,6 +55,7 @@ fn acquiring_answers_decision_license_signed_lease_and_grant() {
     assert_eq!(lease["title"], "film");
     assert_eq!(lease["start_by"], license["clocks"]["start_by"]);
     assert_eq!(lease["ends_at"], license["ends_at"]);
+    assert_eq!(lease["delete_at_end"], true);
     assert_eq!(lease["kids"], json!([VIDEO_KID]));
     // Each clock of a lease says who enforces it.
     assert_eq!(

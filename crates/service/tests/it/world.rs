@@ -45,6 +45,7 @@ effective_from = 2026-01-01T00:00:00Z
 
 [terms]
 start_within = "30d"
+delete_at_end = true
 finish_within = "48h"
 check_in_within = "20d"
 grace = "1h"

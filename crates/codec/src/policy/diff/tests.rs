@@ -241,7 +241,7 @@ fn the_examples_tell_what_services_changed() {
     .assert_eq(&told(&spotify));
     let apple = diff(&example("apple-rental-2016"), &example("apple-rental"));
     expect![[r#"
-        all titles: tightening `24-hours-in-the-us` removed, looser Some(21) -> None
+        all titles: tightening `24-hours-in-the-us` removed, looser Some(24) -> None
           finish_within: Some("1d") -> None looser
           when.territories: Some("US") -> None looser"#]]
     .assert_eq(&told(&apple));

@@ -294,9 +294,9 @@ fn terms() -> impl Strategy<Value = TermsPatch> {
         (days(20), hours(200), days(15), rarely(40), hours(30), hours(6)),
         (instant(), instant(), prop::option::of(any::<bool>()), prop::option::of(0u32..4)),
         (days(10), days(30), prop::option::of(anchor), prop::option::of(from), rarely(20)),
-        prop::bool::weighted(0.3),
+        (prop::bool::weighted(0.3), prop::option::of(any::<bool>())),
     )
-        .prop_map(|(lengths, dates, renewals, waits)| {
+        .prop_map(|(lengths, dates, renewals, (waits, delete_at_end))| {
             let (start_within, finish_within, check_in_within, end_within, grace, run) = lengths;
             let (not_before, hard_end, end_with_availability, renewals_max) = dates;
             let (before, after, finish_anchor, renew_from, auto_renew_every) = renewals;
@@ -317,6 +317,7 @@ fn terms() -> impl Strategy<Value = TermsPatch> {
                 renew_from,
                 auto_renew_every,
                 release_frees: waits.then_some(ReleaseFrees::WhenConfirmed),
+                delete_at_end,
             }
         })
 }

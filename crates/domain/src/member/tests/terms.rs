@@ -211,6 +211,16 @@ fn terms_by_tag_plan_territory_class_and_security_level_tighten_and_never_loosen
 }
 
 #[test]
+fn a_term_promises_whether_the_copy_goes_with_it() {
+    for (says, promised) in [(None, false), (Some(false), false), (Some(true), true)] {
+        let terms = TermsPatch { delete_at_end: says, ..rental() };
+        let mut world = World::new(policy(terms, vec![]));
+        let id = world.acquired(DAY_0, "a", "film");
+        assert_eq!(world.license(&id).term().term.delete_at_end, promised, "{says:?}");
+    }
+}
+
+#[test]
 fn of_each_field_the_tighter_one_holds() {
     let days = |n| Some(Duration::days(n));
     let loose = TermsPatch {
@@ -241,6 +251,7 @@ fn of_each_field_the_tighter_one_holds() {
         finish_within: days(1),
         renew_from: None,
         release_frees: Some(ReleaseFrees::WhenConfirmed),
+        delete_at_end: Some(true),
     };
     let both = |base: &TermsPatch, by: &TermsPatch| {
         let mut policy = policy(base.clone(), vec![]);
