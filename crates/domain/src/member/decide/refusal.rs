@@ -12,8 +12,8 @@ use crate::time::Timestamp;
 /// How often a later instant is tried before it is given up; two or three are the rule.
 const RETRY_ROUNDS_MAX: usize = 16;
 
-/// How many instants at which licenses lapse are looked at for a list with a check-in.
-const LAPSES_MAX: usize = 64;
+/// How many instants are looked at from which on a list does something else.
+const TURNS_MAX: usize = 64;
 
 /// The first instant at which the whole request passes, nothing else happening.
 pub(super) fn retry_at(
@@ -25,21 +25,36 @@ pub(super) fn retry_at(
 ) -> Option<Timestamp> {
     let findings_at = |at: Timestamp| judge(member, request, policy, at).findings;
     let waited = all_freed(findings).and_then(|freed| first_passing(freed, &findings_at));
-    // A check-in moves the clocks that the commands behind it wait for, but only of what has not
-    // lapsed by then: so a lapse may let the list pass before anything that was found frees.
-    let checks_in = |command: &Command| matches!(command, Command::CheckIn { .. });
-    if request.commands.len() < 2 || !request.commands.iter().any(checks_in) {
-        return waited;
+    let turns = turns(member, request).into_iter().filter(|turn| *turn > at).take(TURNS_MAX);
+    turns.filter_map(|turn| first_passing(turn, &findings_at)).chain(waited).min()
+}
+
+/// From when on a list does something else, before anything that was found frees.
+fn turns(member: &Member, request: &Request) -> BTreeSet<Timestamp> {
+    let mut turns = BTreeSet::new();
+    if request.commands.len() < 2 {
+        return turns;
     }
-    let ends = |license: &License| {
-        // From when on no check-in revives it, and until when each of its leases may be played.
+    // From when on no check-in revives it, and until when each of its leases may be played.
+    let lapses = |license: &License| {
         let ends = [license.ends_at(), license.term().end_without_check_in()];
         license.terms.iter().map(RunningTerm::may_play_until).chain(ends).collect::<Vec<_>>()
     };
-    let lapses: BTreeSet<Timestamp> = member.licenses.values().flat_map(ends).collect();
-    let lapses = lapses.into_iter().filter(|lapse| *lapse > at && *lapse < Timestamp::MAX);
-    let lapses = lapses.take(LAPSES_MAX);
-    lapses.filter_map(|lapse| first_passing(lapse, &findings_at)).chain(waited).min()
+    // A check-in moves the clocks that the commands behind it wait for, but only of what has not
+    // lapsed by then.
+    if request.commands.iter().any(|command| matches!(command, Command::CheckIn { .. })) {
+        turns.extend(member.licenses.values().flat_map(lapses));
+    }
+    // A device that leaves is registered until then, and comes back after it.
+    for command in &request.commands {
+        if let Command::RegisterDevice { device, .. } = command {
+            turns.extend(
+                member.devices.get(device).and_then(|device| device.notice).map(|n| n.ends_at),
+            );
+        }
+    }
+    turns.remove(&Timestamp::MAX);
+    turns
 }
 
 /// From an instant on: each round goes to where everything that stood in the way has gone.

@@ -121,6 +121,21 @@ fn where_registrations_are_counted_the_device_itself_leaves() {
 }
 
 #[test]
+fn a_list_that_registers_a_leaving_device_passes_once_that_has_left() {
+    let mut world = plans(Counts::DevicesRegistered, Keep::FirstRegistered);
+    world.facts.plan = Plan::new("standard").ok();
+    let noticed = world.accept(day(1), Command::ChangeMember);
+    assert_eq!(leaving(noticed), [("c".to_owned(), day(8), true)]);
+    world.accept(day(2), Command::RemoveDevice { device: device("a") });
+    let list = vec![register("c", DeviceClass::Tv, "c"), world.acquire("c", "film")];
+    let refused = world.refuse_all(day(3), list.clone());
+    assert_eq!((codes(&refused), refused.retry_at), (vec![Code::DeviceLeaving], Some(day(8))));
+    assert_eq!(world.refuse_all(day(8).just_before(), list.clone()).retry_at, Some(day(8)));
+    let request = world.request(day(8), list);
+    assert!(matches!(world.ask(&request).answer, Answer::Accepted { .. }));
+}
+
+#[test]
 fn a_lapsed_membership_acquires_and_renews_nothing_until_it_resumes() {
     let mut world = World::new(policy(rental(), vec![]));
     let id = world.acquired(DAY_0, "a", "film");
