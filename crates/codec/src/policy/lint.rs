@@ -8,8 +8,10 @@ mod guards;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use domain::policy::{Limit, Rules, Window};
+use domain::{PartnerId, TitleFacts, TitleId};
 
 use super::facet::{Direction, Facet, GUARD, Order, Said, direction, limit_rows, said, table};
 use super::places::{Kind, Place, Places, Scope, levels};
@@ -352,6 +354,22 @@ fn no_looser(one: &Limit, two: &Limit) -> bool {
         |limit: &Limit| table(&limit.by).1.into_values().chain(limit.otherwise).min().unwrap_or(0);
     smallest(one) <= smallest(two)
         && limit_rows(one, two).is_some_and(|rows| rows.iter().all(|(_, one, two)| one <= two))
+}
+
+/// A title of which nothing is special, for questions that are not about one.
+#[expect(clippy::expect_used, reason = "INVARIANT: a word is an id")]
+fn some_title() -> (TitleId, TitleFacts) {
+    let facts = TitleFacts {
+        partner: PartnerId::new("partner").expect("an id"),
+        series: None,
+        tags: Arc::from([]),
+        maturity_rating: None,
+        downloadable: true,
+        offered: true,
+        available_from: None,
+        available_until: None,
+    };
+    (TitleId::new("title").expect("an id"), facts)
 }
 
 #[cfg(test)]

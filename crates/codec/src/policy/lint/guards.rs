@@ -2,7 +2,6 @@
 //! difference to them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use domain::policy::{Asked, Guard, GuardFact, Of, Operand, Rules, Value, When};
 use domain::{
@@ -10,7 +9,7 @@ use domain::{
     SecurityLevel, SeriesId, Tag, Territory, Timestamp, TitleFacts, TitleId,
 };
 
-use super::{Chain, Kind, Lint};
+use super::{Chain, Kind, Lint, some_title};
 
 /// Where more would have to be tried, nothing is said.
 const TRIES_MAX: usize = 4_000;
@@ -255,20 +254,10 @@ struct One {
 }
 
 impl Default for One {
-    #[expect(clippy::expect_used, reason = "INVARIANT: a word is an id")]
     fn default() -> Self {
-        let facts = TitleFacts {
-            partner: PartnerId::new("partner").expect("an id"),
-            series: None,
-            tags: Arc::from([]),
-            maturity_rating: None,
-            downloadable: true,
-            offered: true,
-            available_from: None,
-            available_until: None,
-        };
-        let title = TitleId::new("title").ok();
-        Self { member: MemberFacts::default(), class: DeviceClass::Phone, title, facts }
+        let (title, facts) = some_title();
+        let (member, class) = (MemberFacts::default(), DeviceClass::Phone);
+        Self { member, class, title: Some(title), facts }
     }
 }
 

@@ -1,14 +1,11 @@
 //! Terms that never govern, are of no use, or say what is said already.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use domain::policy::{Effective, FinishAnchor, Policy, Rules, TermsPatch};
-use domain::{
-    DeviceClass, Duration, Facts, MemberFacts, PartnerId, Timestamp, TitleFacts, TitleId,
-};
+use domain::{DeviceClass, Duration, Facts, MemberFacts, Timestamp};
 
-use super::Lint;
+use super::{Lint, some_title};
 use crate::policy::facet::term_facets;
 use crate::policy::places::{Kind, Scope};
 
@@ -32,26 +29,15 @@ pub(super) fn lint(
 }
 
 /// What holds at a level over what all titles say, whatever a partner in between may say.
-#[expect(clippy::expect_used, reason = "INVARIANT: a word is an id")]
 fn holding(policy: &Policy, own: &Rules) -> TermsPatch {
     let only_terms = |rules: &Rules| Rules { terms: rules.terms.clone(), ..Rules::default() };
-    let title = TitleId::new("title").expect("an id");
+    let (title, title_facts) = some_title();
     let policy = Policy {
         default: only_terms(&policy.default),
         partners: BTreeMap::new(),
         series: BTreeMap::new(),
         titles: BTreeMap::from([(title.clone(), only_terms(own))]),
         ..policy.clone()
-    };
-    let title_facts = TitleFacts {
-        partner: PartnerId::new("partner").expect("an id"),
-        series: None,
-        tags: Arc::from([]),
-        maturity_rating: None,
-        downloadable: true,
-        offered: true,
-        available_from: None,
-        available_until: None,
     };
     let facts = Facts::new(&MemberFacts::default(), DeviceClass::Phone, &title_facts);
     Effective::new(&policy, &title, &title_facts).terms(&facts)
