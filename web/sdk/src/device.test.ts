@@ -9,12 +9,12 @@ import type { Title } from './contract';
 import { openCore, type Core, type Notice, type Surroundings } from './core';
 import { openDatabase } from './database';
 import { perform } from './device';
-import { download, listDownloads, remove, sweep } from './downloads';
+import { download, listDownloads, sweep } from './downloads';
 import { LEASE_TYP } from './lease';
 import type { Media } from './media';
 import { play, type PlayOptions } from './playback';
 import { keepLease, renew } from './renewal';
-import { sync } from './sync';
+import { remove, sync } from './sync';
 
 const HOUR = 3_600_000;
 const START = Date.UTC(2026, 0, 1);

@@ -8,7 +8,7 @@ import { nextMomentMs } from './lease';
 import { backoffMs } from './outbox';
 import { play, type Playback, type PlayOptions } from './playback';
 import { renew } from './renewal';
-import { release, sendOutbox, sendReleases, sync } from './sync';
+import { release, remove, sendOutbox, sendReleases, sync } from './sync';
 
 export interface Device {
   readonly id: string;
@@ -72,7 +72,7 @@ export async function openDevice(around: Surroundings): Promise<Device> {
     downloads: () => downloads.listDownloads(core, storing),
     renew: (license) => renew(core, license),
     async remove(license) {
-      await downloads.remove(core, license);
+      await remove(core, license);
       keeping.tell();
     },
     async play(video, title, options) {
@@ -128,7 +128,7 @@ function removeDevice(core: Core, device: string): Promise<Answer<unknown>> {
 async function releaseAll(core: Core, licenses: readonly string[]): Promise<Answer<unknown>> {
   for (const license of licenses) {
     if (await core.db.copy(license)) {
-      await downloads.remove(core, license);
+      await remove(core, license);
     } else {
       const answer = await release(core, license);
       if (answer.kind !== 'ok') return answer;

@@ -244,15 +244,6 @@ function storeFailure(stored: Exclude<Stored, { kind: 'stored' }>): Failure {
   }
 }
 
-/** Deletes the copy at once; the server hears of it when it can. */
-export async function remove(core: Core, license: string): Promise<void> {
-  const copy = await core.db.copy(license);
-  await core.db.forgetCopy(license, true);
-  core.changed();
-  // Bytes without a copy are swept up at the next start, should this fail.
-  if (copy?.content) await core.around.media.remove(copy.content.uri).catch(() => undefined);
-}
-
 /** Removes bytes that no copy has: a tab that was closed in the middle leaves them behind. */
 export async function sweep(core: Core): Promise<void> {
   const { media, member } = core.around;

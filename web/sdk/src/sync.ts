@@ -80,8 +80,7 @@ async function checkIn(core: Core): Promise<boolean> {
   if (answer.kind === 'problem') return afterRefusedCheckIn(core, copies, answer.problem);
   if (answer.kind === 'unreachable') return false;
   for (const { license, lease } of answer.value.leases) await keepLease(core, license, lease);
-  await dropEnded(core, copies.filter((copy) => answer.value.ended.includes(copy.license)));
-  return tell(core);
+  return dropEnded(core, copies.filter((copy) => answer.value.ended.includes(copy.license)));
 }
 
 async function holding(core: Core, copy: Copy): Promise<Holding> {
@@ -95,8 +94,9 @@ async function holding(core: Core, copy: Copy): Promise<Holding> {
  * What ended while its lease was still running was ended by somebody, and its copy goes. What has run
  * out stays, for the member may renew it, unless the lease wants it deleted; but not what the server
  * has closed as never started. The server's word is waited for: a clock that jumps deletes nothing.
+ * True when the server knows of everything that was deleted.
  */
-async function dropEnded(core: Core, ended: readonly Copy[]): Promise<void> {
+async function dropEnded(core: Core, ended: readonly Copy[]): Promise<boolean> {
   const gone: Copy[] = [];
   const over: Copy[] = [];
   for (const copy of ended) {
@@ -110,9 +110,10 @@ async function dropEnded(core: Core, ended: readonly Copy[]): Promise<void> {
     }
   }
   await drop(core, gone);
-  await drop(core, over, true);
+  for (const { license } of over) await remove(core, license);
   const titles = [...gone, ...over].map(({ title }) => title.name);
   if (titles.length > 0) core.notify({ kind: 'ended', titles });
+  return over.length === 0 || tell(core);
 }
 
 /** Removing a device closes its licenses, so their copies go as well. */
@@ -123,10 +124,19 @@ async function afterRefusedCheckIn(core: Core, copies: Copy[], problem: Problem)
   return true;
 }
 
-/** What the server has closed there is nothing to release of. */
-async function drop(core: Core, copies: readonly Copy[], release = false): Promise<void> {
+/** Deletes the copy at once; the server hears of it when it can. */
+export async function remove(core: Core, license: string): Promise<void> {
+  const copy = await core.db.copy(license);
+  await core.db.forgetCopy(license, true);
+  core.changed();
+  // Bytes without a copy are swept up at the next start, should this fail.
+  if (copy?.content) await core.around.media.remove(copy.content.uri).catch(() => undefined);
+}
+
+/** The server has closed these licenses: there is nothing to release. */
+async function drop(core: Core, copies: readonly Copy[]): Promise<void> {
   for (const copy of copies) {
-    await core.db.forgetCopy(copy.license, release);
+    await core.db.forgetCopy(copy.license, false);
     if (copy.content) await core.around.media.remove(copy.content.uri).catch(() => undefined);
   }
 }

@@ -144,8 +144,8 @@ export class Player {
     return this.#titles !== undefined || this.#trouble !== '';
   }
 
-  say(message: string): void {
-    this.#message = message;
+  say(message: string, warnings: readonly string[] = []): void {
+    this.#message = [message, ...warnings].join(' ');
     clearTimeout(this.#messageTimer);
     this.#messageTimer = setTimeout(() => (this.#message = ''), 5_000);
   }
@@ -156,7 +156,7 @@ export class Player {
     await this.#during(title.id, async () => {
       void keepArtwork(title);
       const outcome = await this.device.download(title.id, { signal: cancel.signal });
-      if (outcome.kind === 'ok') this.say([`${title.name} is on this device.`, ...outcome.value.warnings].join(' '));
+      if (outcome.kind === 'ok') this.say(`${title.name} is on this device.`, outcome.value.warnings);
       else this.#show(`${title.name} was not downloaded`, outcome, () => this.download(title));
     });
     await this.loadDevices();
@@ -169,7 +169,7 @@ export class Player {
   async renew(download: Download): Promise<void> {
     await this.#during(download.license, async () => {
       const outcome = await this.device.renew(download.license);
-      if (outcome.kind === 'ok') this.say([`${download.title.name} is renewed.`, ...outcome.value.warnings].join(' '));
+      if (outcome.kind === 'ok') this.say(`${download.title.name} is renewed.`, outcome.value.warnings);
       else {
         const heading = `${download.title.name} was not renewed`;
         this.#show(heading, outcome, () => this.renew(download));
