@@ -55,11 +55,9 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// Empty again, and as roomy.
-    pub(crate) fn emptied(mut self) -> Self {
+    pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.rows.clear();
-        self
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -6,10 +6,11 @@
 //! once, for a lock for each would cost as much again.
 
 pub(crate) mod saved;
+mod table;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use hashbrown::HashTable;
+use table::Table;
 
 use crate::bytes::{array, be32};
 use crate::chain::{self, Key, Link};
@@ -60,19 +61,14 @@ fn unpack(entry: &Entry) -> (Key, Head) {
     (key, head)
 }
 
-/// A key is a piece of a hash already.
-pub(crate) fn hash(key: &[u8]) -> u64 {
-    array(key, 0).map_or(0, u64::from_le_bytes)
-}
-
 #[derive(Debug)]
 pub(crate) struct Heads {
-    shards: RwLock<Vec<HashTable<Entry>>>,
+    shards: RwLock<Vec<Table>>,
 }
 
 impl Heads {
     pub(crate) fn new() -> Self {
-        Self { shards: RwLock::new((0..SHARDS).map(|_| HashTable::new()).collect()) }
+        Self { shards: RwLock::new((0..SHARDS).map(|_| Table::default()).collect()) }
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Head> {
@@ -93,19 +89,14 @@ impl Heads {
     pub(crate) fn set<'a>(&self, heads: impl IntoIterator<Item = (&'a Key, &'a Head)>) {
         let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
         for (key, head) in heads {
-            let Some(shard) = shards.get_mut(shard(key)) else { continue };
-            let entry = pack(key, head);
-            match shard.find_mut(hash(key), |entry| entry.starts_with(key)) {
-                Some(found) => *found = entry,
-                None => {
-                    shard.insert_unique(hash(key), entry, |entry| hash(entry));
-                }
+            if let Some(shard) = shards.get_mut(shard(key)) {
+                shard.set(&pack(key, head));
             }
         }
     }
 
     pub(crate) fn streams(&self) -> usize {
-        self.read().iter().map(HashTable::len).sum()
+        self.read().iter().map(Table::len).sum()
     }
 
     /// Where the streams of a shard end; `None` behind the last shard.
@@ -122,20 +113,19 @@ impl Heads {
         let mut copy = Vec::new();
         for number in 0..SHARDS {
             copy.clear();
-            copy.extend(self.read().get(number).into_iter().flatten().copied());
+            copy.extend(self.read().get(number).into_iter().flat_map(Table::iter).copied());
             visit(&copy)?;
         }
         Ok(())
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Vec<HashTable<Entry>>> {
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Table>> {
         self.shards.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn find(shards: &[HashTable<Entry>], key: &Key) -> Option<Head> {
-    let shard = shards.get(shard(key))?;
-    shard.find(hash(key), |entry| entry.starts_with(key)).map(|entry| unpack(entry).1)
+fn find(shards: &[Table], key: &Key) -> Option<Head> {
+    shards.get(shard(key))?.find(key).map(|entry| unpack(entry).1)
 }
 
 fn shard(key: &Key) -> usize {
