@@ -13,11 +13,11 @@ use crate::heads::saved;
 use crate::shared::{Shared, WalState};
 
 /// What is moved at a time: 8 MiB. More would keep the disk from the writer's syncs for longer.
-const PASS_FRAMES: u32 = 512;
-/// From here on the WAL is to be started over: 32 MiB. That costs the writer two syncs.
-const RESTART_FRAMES: u32 = 2_048;
+const PASS_FRAMES: u32 = 1_024;
+/// From here on the WAL is to be started over: 64 MiB. That costs the writer two syncs.
+const RESTART_FRAMES: u32 = 8_192;
 /// What the writer may be asked to finish: 1 MiB, a few milliseconds.
-const FRAMES_LEFT_TO_WRITER: u32 = 64;
+const FRAMES_LEFT_TO_WRITER: u32 = 128;
 /// Each pass leaves what came in while it ran, which is less each time.
 const PASSES_MAX: usize = 8;
 /// Replaying this many events on opening takes about a second.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::*;
 
-const PAGE: usize = 16_384;
+const PAGE: usize = 8_192;
 const STREAMS: usize = 12;
 const SNAPSHOTS_AT: Version = 30;
 
@@ -252,7 +252,7 @@ fn damage_before_later_transactions_is_refused_without_the_watermark() {
     check_all(&open(copy(crashed.path()).path()), &truth);
     let wal = crashed.path().join("log.db-wal");
     let mut bytes = fs::read(&wal).unwrap();
-    bytes[32 + 2 * (24 + PAGE) + 24 + 16_000] ^= 1;
+    bytes[32 + 2 * (24 + PAGE) + 24 + PAGE - 100] ^= 1;
     fs::write(&wal, bytes).unwrap();
     let message = check_refused(crashed.path());
     assert!(message.contains("later transactions follow"), "{message}");
