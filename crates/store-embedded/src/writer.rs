@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::Thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use rusqlite::wal::CheckpointMode;
@@ -68,6 +68,7 @@ impl Writer {
 
     /// Until the queue is closed and empty; then gives back what closing needs.
     pub(crate) fn run(mut self) -> (Connection, Watermark) {
+        let _stop = StopOnPanic(Arc::clone(&self.shared));
         let mut batch = Vec::new();
         loop {
             let timeout = self.unwoken.is_some().then_some(WAKE_REST_AFTER);
@@ -190,3 +191,22 @@ impl Writer {
         }
     }
 }
+
+/// A bug must not leave anybody waiting: nobody else would answer those in the queue, or refuse
+/// those who come.
+struct StopOnPanic(Arc<Shared>);
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.fail("go on writing", &"the writer panicked");
+            let mut waiting = Vec::new();
+            while self.0.appends.take(&mut waiting, usize::MAX, None) == Taken::Some {
+                waiting.clear();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -257,3 +257,21 @@ fn damage_before_later_transactions_is_refused_without_the_watermark() {
     let message = check_refused(crashed.path());
     assert!(message.contains("later transactions follow"), "{message}");
 }
+
+/// Page numbers that lead in a circle, and a count that never ends it.
+#[test]
+fn a_list_of_unused_pages_without_an_end_is_refused() {
+    let Images { closed, .. } = images();
+    let path = closed.path().join("log.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let circle = (bytes.len() / PAGE + 1) as u32;
+    bytes[28..32].copy_from_slice(&circle.to_be_bytes());
+    bytes[32..36].copy_from_slice(&circle.to_be_bytes());
+    bytes[36..40].fill(0xff);
+    let mut page = vec![0; PAGE];
+    page[..4].copy_from_slice(&circle.to_be_bytes());
+    bytes.extend(page);
+    fs::write(&path, bytes).unwrap();
+    let message = check_refused(closed.path());
+    assert!(message.contains("list of unused pages"), "{message}");
+}
