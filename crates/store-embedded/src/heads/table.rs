@@ -25,6 +25,11 @@ impl Table {
         from.iter().chain(before).take_while(|slot| is_taken(slot)).find(|it| it.starts_with(key))
     }
 
+    /// Something of the slot where looking for a key begins, to have it fetched.
+    pub(super) fn touch(&self, key: &Key) -> u8 {
+        self.slots.get(self.first_slot(key)).map_or(0, |slot| slot[0])
+    }
+
     /// Puts an entry in the place of the one with its key, or beside the others.
     pub(super) fn set(&mut self, entry: &Entry) {
         if self.entries + 1 > self.slots.len() * 7 / 10 {
