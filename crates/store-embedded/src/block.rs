@@ -28,8 +28,9 @@ pub(crate) const SELECT_ONE: &str =
     "SELECT last, block FROM events WHERE last >= ?1 ORDER BY last LIMIT 1";
 const INSERT: &str = "INSERT INTO events (last, block) VALUES (?1, ?2)";
 
-/// Four blocks fill a page: 16,384 bytes less its header, and 15 around each block.
-const BLOCK_BYTES_MAX: usize = 4_079;
+/// The most that a page takes without another for the rest: 8,192 bytes, less the 35 that SQLite
+/// keeps free for its own sake and 4 in front of the block.
+const BLOCK_BYTES_MAX: usize = 8_153;
 const EVENTS_MAX: u8 = u8::MAX;
 /// Length of the body, length of the stream's name, version, previous position, link, checksum.
 const HEADER_BYTES: usize = 4 + 1 + 4 + 6 + 16 + 4;
@@ -55,11 +56,9 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// Empty again, and as roomy.
-    pub(crate) fn emptied(mut self) -> Self {
+    pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.rows.clear();
-        self
     }
 
     pub(crate) fn is_empty(&self) -> bool {

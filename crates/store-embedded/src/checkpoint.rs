@@ -13,11 +13,11 @@ use crate::heads::saved;
 use crate::shared::{Shared, WalState};
 
 /// What is moved at a time: 8 MiB. More would keep the disk from the writer's syncs for longer.
-const PASS_FRAMES: u32 = 512;
-/// From here on the WAL is to be started over: 32 MiB. That costs the writer two syncs.
-const RESTART_FRAMES: u32 = 2_048;
+const PASS_FRAMES: u32 = 1_024;
+/// From here on the WAL is to be started over: 64 MiB. That costs the writer two syncs.
+const RESTART_FRAMES: u32 = 8_192;
 /// What the writer may be asked to finish: 1 MiB, a few milliseconds.
-const FRAMES_LEFT_TO_WRITER: u32 = 64;
+const FRAMES_LEFT_TO_WRITER: u32 = 128;
 /// Each pass leaves what came in while it ran, which is less each time.
 const PASSES_MAX: usize = 8;
 /// Replaying this many events on opening takes about a second.
@@ -25,8 +25,14 @@ const UNSAVED_EVENTS_MIN: u64 = 500_000;
 
 /// Whether there is something for [`round`] to do.
 pub(crate) fn is_due(wal: &WalState) -> bool {
+    unmoved(wal) >= PASS_FRAMES
+}
+
+/// How many frames of the WAL are not in the database yet.
+fn unmoved(wal: &WalState) -> u32 {
     let frames = wal.frames.load(Ordering::Relaxed);
-    frames.saturating_sub(wal.moved.load(Ordering::Relaxed)) >= PASS_FRAMES
+    // SQLite starts a WAL over by itself when all of it was moved. Then what was moved is past.
+    frames.checked_sub(wal.moved.load(Ordering::Relaxed)).unwrap_or(frames)
 }
 
 /// One round of the checkpoint thread.
@@ -45,11 +51,10 @@ pub(crate) fn round(shared: &Shared, connection: &Connection) {
             return shared.fail("sync `log.db`", &error);
         }
         // As of now: what SQLite told was there is what was there when it began.
-        let frames = wal.frames.load(Ordering::Relaxed);
-        if frames < RESTART_FRAMES {
+        if wal.frames.load(Ordering::Relaxed) < RESTART_FRAMES {
             return;
         }
-        if frames.saturating_sub(wal.moved.load(Ordering::Relaxed)) <= FRAMES_LEFT_TO_WRITER {
+        if unmoved(wal) <= FRAMES_LEFT_TO_WRITER {
             break;
         }
     }
@@ -113,3 +118,6 @@ pub(crate) fn save_heads(shared: &Shared, saved: &mut u64) {
         Err(error) => tracing::warn!(%error, "the heads could not be saved"),
     }
 }
+
+#[cfg(test)]
+mod tests;

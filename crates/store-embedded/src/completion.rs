@@ -101,13 +101,15 @@ impl Drop for Promise {
 
 /// Answers all of them and wakes one. The rest is in the batch given back, which the caller
 /// wakes when it next has the time.
-pub(crate) fn answer_all(answers: impl IntoIterator<Item = (Promise, Outcome)>) -> Arc<Batch> {
+pub(crate) fn answer_all<'a>(
+    answers: impl IntoIterator<Item = (&'a mut Promise, Outcome)>,
+) -> Arc<Batch> {
     let batch = Arc::new(Batch::default());
     // Held until everyone has an answer: nobody is woken to find none.
     let mut sleeping = batch.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
     let answers = answers.into_iter();
     sleeping.reserve(answers.size_hint().0);
-    for (mut promise, outcome) in answers {
+    for (promise, outcome) in answers {
         let Some(slot) = promise.0.take() else { continue };
         let _ = slot.answer.set(Answer { outcome, batch: Some(Arc::clone(&batch)) });
         sleeping.push(slot);

@@ -9,8 +9,10 @@ use crate::block;
 use crate::files::{Dir, LOG, WAL};
 use crate::inspect::{APPLICATION_ID, FORMAT};
 
-/// Larger pages mean fewer of them: at 16 KiB a commit of one event still costs one page.
-pub(crate) const PAGE_BYTES: u32 = 16_384;
+/// Each commit writes three pages beside its events: the first, the one above the newest, and one
+/// that is not full. Of larger pages these cost more bytes, of smaller ones all cost more calls.
+/// A log keeps the pages that it was made with.
+pub(crate) const PAGE_BYTES: u32 = 8_192;
 const CACHE_KIB: u32 = 2_048;
 /// The longest that the writer waits for a reader before it gives up restarting the WAL.
 const BUSY: Duration = Duration::from_millis(4);
@@ -97,6 +99,11 @@ pub(crate) fn create(dir: &Dir, store: &[u8; 16]) -> Result<u32> {
 pub(crate) fn root(connection: &Connection) -> Result<u32> {
     let sql = "SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = 'events'";
     connection.query_row(sql, [], |row| row.get(0))
+}
+
+/// Those of this log, which an earlier build may have made with others.
+pub(crate) fn page_bytes(connection: &Connection) -> Result<u32> {
+    connection.query_row("PRAGMA page_size", [], |row| row.get(0))
 }
 
 pub(crate) fn store_id(connection: &Connection) -> Result<[u8; 16]> {

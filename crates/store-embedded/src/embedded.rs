@@ -286,7 +286,7 @@ fn start(
 
     let writing = connection::open(dir).map_err(sqlite())?;
     if let Some(bytes) = options.log_bytes_max {
-        let pages = bytes / u64::from(connection::PAGE_BYTES);
+        let pages = bytes / u64::from(connection::page_bytes(&writing).map_err(sqlite())?.max(1));
         let pragma = format!("PRAGMA max_page_count = {pages}");
         writing.execute_batch(&pragma).map_err(sqlite())?;
     }

@@ -6,10 +6,12 @@
 //! once, for a lock for each would cost as much again.
 
 pub(crate) mod saved;
+mod table;
 
+use std::hint::black_box;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use hashbrown::HashTable;
+use table::Table;
 
 use crate::bytes::{array, be32};
 use crate::chain::{self, Key, Link};
@@ -60,52 +62,44 @@ fn unpack(entry: &Entry) -> (Key, Head) {
     (key, head)
 }
 
-/// A key is a piece of a hash already.
-pub(crate) fn hash(key: &[u8]) -> u64 {
-    array(key, 0).map_or(0, u64::from_le_bytes)
-}
-
 #[derive(Debug)]
 pub(crate) struct Heads {
-    shards: RwLock<Vec<HashTable<Entry>>>,
+    shards: RwLock<Vec<Table>>,
 }
 
 impl Heads {
     pub(crate) fn new() -> Self {
-        Self { shards: RwLock::new((0..SHARDS).map(|_| HashTable::new()).collect()) }
+        Self { shards: RwLock::new((0..SHARDS).map(|_| Table::default()).collect()) }
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Head> {
         find(&self.read(), key)
     }
 
-    /// The heads of many streams, one after the other: the memory they lie in is far away, and
-    /// the processor fetches several at a time when nothing stands between one and the next.
+    /// The heads of many streams. The memory they lie in is far away, and the processor fetches
+    /// several at a time when hardly anything stands between one and the next: so first only that.
     pub(crate) fn get_all<'a>(
         &self,
-        keys: impl Iterator<Item = &'a Key>,
+        keys: impl Iterator<Item = &'a Key> + Clone,
         heads: &mut Vec<Option<Head>>,
     ) {
         let shards = self.read();
+        let touch = |key: &Key| shards.get(shard(key)).map_or(0, |shard| shard.touch(key));
+        black_box(keys.clone().fold(0, |all, key| all ^ touch(key)));
         heads.extend(keys.map(|key| find(&shards, key)));
     }
 
     pub(crate) fn set<'a>(&self, heads: impl IntoIterator<Item = (&'a Key, &'a Head)>) {
         let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
         for (key, head) in heads {
-            let Some(shard) = shards.get_mut(shard(key)) else { continue };
-            let entry = pack(key, head);
-            match shard.find_mut(hash(key), |entry| entry.starts_with(key)) {
-                Some(found) => *found = entry,
-                None => {
-                    shard.insert_unique(hash(key), entry, |entry| hash(entry));
-                }
+            if let Some(shard) = shards.get_mut(shard(key)) {
+                shard.set(&pack(key, head));
             }
         }
     }
 
     pub(crate) fn streams(&self) -> usize {
-        self.read().iter().map(HashTable::len).sum()
+        self.read().iter().map(Table::len).sum()
     }
 
     /// Where the streams of a shard end; `None` behind the last shard.
@@ -122,20 +116,19 @@ impl Heads {
         let mut copy = Vec::new();
         for number in 0..SHARDS {
             copy.clear();
-            copy.extend(self.read().get(number).into_iter().flatten().copied());
+            copy.extend(self.read().get(number).into_iter().flat_map(Table::iter).copied());
             visit(&copy)?;
         }
         Ok(())
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Vec<HashTable<Entry>>> {
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Table>> {
         self.shards.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn find(shards: &[HashTable<Entry>], key: &Key) -> Option<Head> {
-    let shard = shards.get(shard(key))?;
-    shard.find(hash(key), |entry| entry.starts_with(key)).map(|entry| unpack(entry).1)
+fn find(shards: &[Table], key: &Key) -> Option<Head> {
+    shards.get(shard(key))?.find(key).map(|entry| unpack(entry).1)
 }
 
 fn shard(key: &Key) -> usize {

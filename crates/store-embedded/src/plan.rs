@@ -8,7 +8,7 @@ use crate::block::{Blocks, Place};
 use crate::chain::{self, Key, NewEvent};
 use crate::completion::{Outcome, Promise};
 use crate::heads::saved::Through;
-use crate::heads::{Head, Heads, POSITION_MAX, hash};
+use crate::heads::{Head, Heads, POSITION_MAX};
 
 #[derive(Debug)]
 pub(crate) struct Append {
@@ -25,6 +25,7 @@ impl Append {
     }
 }
 
+/// Made anew for each transaction, in the same memory: fresh pages for it cost as much as hashing.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) blocks: Blocks,
@@ -34,31 +35,41 @@ pub(crate) struct Plan {
     pub(crate) end: Through,
     /// Where it ends now.
     begin: Through,
+    /// Where the stream of each append ends now.
+    known: Vec<Option<Head>>,
     /// Where every stream will end that has to do with it.
     streams: HashTable<(Key, Head)>,
 }
 
 impl Plan {
-    /// The blocks are empty ones, whose room is used again.
-    pub(crate) fn new(begin: Through, appends: &[Append], heads: &Heads, blocks: Blocks) -> Self {
-        let mut known = Vec::with_capacity(appends.len());
-        heads.get_all(appends.iter().map(|append| &append.key), &mut known);
-        let mut plan = Self {
-            blocks,
-            outcomes: Vec::with_capacity(appends.len()),
+    /// To do nothing.
+    pub(crate) fn new(begin: Through) -> Self {
+        Self {
+            blocks: Blocks::default(),
+            outcomes: Vec::new(),
             end: begin,
             begin,
-            streams: HashTable::with_capacity(appends.len()),
-        };
-        for (append, head) in appends.iter().zip(known) {
+            known: Vec::new(),
+            streams: HashTable::new(),
+        }
+    }
+
+    /// Forgets what it was to do.
+    pub(crate) fn make(&mut self, begin: Through, appends: &[Append], heads: &Heads) {
+        (self.begin, self.end) = (begin, begin);
+        self.blocks.clear();
+        self.outcomes.clear();
+        self.known.clear();
+        self.streams.clear();
+        heads.get_all(appends.iter().map(|append| &append.key), &mut self.known);
+        for (append, head) in appends.iter().zip(&self.known) {
             let key = append.key;
-            let entry = plan.streams.entry(hash(&key), |it| it.0 == key, |it| hash(&it.0));
+            let entry = self.streams.entry(hash(&key), |it| it.0 == key, |it| hash(&it.0));
             let planned =
                 entry.or_insert_with(|| (key, head.unwrap_or_else(|| Head::origin(&key))));
             let head = &mut planned.into_mut().1;
-            plan.outcomes.push(place(append, head, &mut plan.end, &mut plan.blocks));
+            self.outcomes.push(place(append, head, &mut self.end, &mut self.blocks));
         }
-        plan
     }
 
     /// The heads that it moves.
@@ -66,6 +77,11 @@ impl Plan {
         let moved = self.streams.iter().filter(|it| it.1.position > self.begin.position);
         moved.map(|(key, head)| (key, head))
     }
+}
+
+/// A key is a piece of a hash already.
+fn hash(key: &Key) -> u64 {
+    key.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Gives the events of one append their places, if it is in time.

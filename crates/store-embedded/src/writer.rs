@@ -1,20 +1,18 @@
 //! The one thread that appends. Whatever waits when the previous sync has returned becomes one
 //! transaction: many members' events, one sync, one wake-up.
 
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::Thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode};
 use store::AppendError;
 
-use crate::block::Blocks;
 use crate::channel::Taken;
 use crate::checkpoint;
-use crate::completion::{Batch, Outcome, answer_all};
+use crate::completion::{Batch, answer_all};
 use crate::heads::saved::Through;
 use crate::plan::{Append, Plan};
 use crate::shared::Shared;
@@ -31,8 +29,7 @@ pub(crate) struct Writer {
     connection: Connection,
     watermark: Watermark,
     end: Through,
-    /// Room for those of the next transaction.
-    blocks: Blocks,
+    plan: Plan,
     /// Those of the last commit, one of whom was woken to wake the others.
     unwoken: Option<Arc<Batch>>,
     checkpointer: Thread,
@@ -63,7 +60,7 @@ impl Writer {
             connection,
             watermark,
             end,
-            blocks: Blocks::default(),
+            plan: Plan::new(end),
             unwoken: None,
             checkpointer,
         })
@@ -71,6 +68,7 @@ impl Writer {
 
     /// Until the queue is closed and empty; then gives back what closing needs.
     pub(crate) fn run(mut self) -> (Connection, Watermark) {
+        let _stop = StopOnPanic(Arc::clone(&self.shared));
         let mut batch = Vec::new();
         loop {
             let timeout = self.unwoken.is_some().then_some(WAKE_REST_AFTER);
@@ -101,19 +99,17 @@ impl Writer {
             let why = AppendError::Unavailable(why.to_owned());
             return self.answer_same(batch, &why);
         }
-        let blocks = mem::take(&mut self.blocks);
-        let plan = Plan::new(self.end, batch, &self.shared.heads, blocks);
-        if plan.blocks.is_empty() {
-            return self.answer(batch, plan.outcomes);
+        self.plan.make(self.end, batch, &self.shared.heads);
+        if self.plan.blocks.is_empty() {
+            return self.answer(batch);
         }
-        match self.write(&plan) {
+        match self.write() {
             Ok(()) => {
-                self.shared.heads.set(plan.moved());
-                self.end = plan.end;
-                self.shared.set_end(plan.end);
+                self.shared.heads.set(self.plan.moved());
+                self.end = self.plan.end;
+                self.shared.set_end(self.end);
                 self.shared.stats.commits.fetch_add(1, Ordering::Relaxed);
-                self.blocks = plan.blocks.emptied();
-                self.answer(batch, plan.outcomes);
+                self.answer(batch);
             }
             Err(CommitError::Refused(why)) => {
                 self.answer_same(batch, &AppendError::Unavailable(why));
@@ -126,29 +122,31 @@ impl Writer {
     }
 
     fn answer_same(&mut self, batch: &mut Vec<Append>, error: &AppendError) {
-        let outcomes = vec![Err(error.clone()); batch.len()];
-        self.answer(batch, outcomes);
+        self.plan.outcomes.clear();
+        self.plan.outcomes.resize(batch.len(), Err(error.clone()));
+        self.answer(batch);
     }
 
-    fn answer(&mut self, batch: &mut Vec<Append>, outcomes: Vec<Outcome>) {
+    /// Gives each append the outcome that the plan has for it.
+    fn answer(&mut self, batch: &mut Vec<Append>) {
         self.wake_rest();
-        let parts = batch.drain(..).map(|append| (append.promise, append.events));
+        let promises = batch.iter_mut().map(|append| &mut append.promise);
+        self.unwoken = Some(answer_all(promises.zip(self.plan.outcomes.drain(..))));
         // The events are given back to the allocator after the answers: that takes a while.
-        let (promises, _events): (Vec<_>, Vec<_>) = parts.unzip();
-        self.unwoken = Some(answer_all(promises.into_iter().zip(outcomes)));
+        batch.clear();
     }
 
     /// One transaction, one sync, then the watermark: only after that may an answer leave.
-    fn write(&mut self, plan: &Plan) -> Result<(), CommitError> {
+    fn write(&mut self) -> Result<(), CommitError> {
         let written = self
             .execute("BEGIN IMMEDIATE")
-            .and_then(|()| plan.blocks.insert(&self.connection))
+            .and_then(|()| self.plan.blocks.insert(&self.connection))
             .and_then(|()| self.execute("COMMIT"));
         if let Err(error) = written {
             return Err(self.undo(&error));
         }
         self.watermark
-            .raise(plan.end.position)
+            .raise(self.plan.end.position)
             .map_err(|error| CommitError::Failed("write the watermark", error.to_string()))
     }
 
@@ -193,3 +191,22 @@ impl Writer {
         }
     }
 }
+
+/// A bug must not leave anybody waiting: nobody else would answer those in the queue, or refuse
+/// those who come.
+struct StopOnPanic(Arc<Shared>);
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.fail("go on writing", &"the writer panicked");
+            let mut waiting = Vec::new();
+            while self.0.appends.take(&mut waiting, usize::MAX, None) == Taken::Some {
+                waiting.clear();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -38,14 +38,14 @@ fn poll(ticket: &mut Ticket, count: &Arc<Count>) -> Poll<Outcome> {
     Pin::new(ticket).poll(&mut Context::from_waker(&waker))
 }
 
-fn answers(promises: Vec<Promise>) -> Vec<(Promise, Outcome)> {
-    promises.into_iter().zip((1..).map(Ok)).collect()
+fn answers(promises: &mut [Promise]) -> impl Iterator<Item = (&mut Promise, Outcome)> {
+    promises.iter_mut().zip((1..).map(Ok))
 }
 
 #[test]
 fn one_is_woken_and_wakes_the_others() {
-    let (promises, mut waiting) = Waiting::new(3);
-    let _batch = answer_all(answers(promises));
+    let (mut promises, mut waiting) = Waiting::new(3);
+    let _batch = answer_all(answers(&mut promises));
     assert_eq!(waiting.woken(), [1, 0, 0]);
     let first = poll(&mut waiting.tickets[0], &waiting.counts[0]);
     assert!(matches!(first, Poll::Ready(Ok(1))));
@@ -56,24 +56,24 @@ fn one_is_woken_and_wakes_the_others() {
 
 #[test]
 fn one_that_gives_up_wakes_the_others() {
-    let (promises, mut waiting) = Waiting::new(3);
-    let _batch = answer_all(answers(promises));
+    let (mut promises, mut waiting) = Waiting::new(3);
+    let _batch = answer_all(answers(&mut promises));
     waiting.tickets.remove(0);
     assert_eq!(waiting.woken(), [1, 1, 1]);
 }
 
 #[test]
 fn one_that_gave_up_before_is_not_relied_on() {
-    let (promises, mut waiting) = Waiting::new(3);
+    let (mut promises, mut waiting) = Waiting::new(3);
     waiting.tickets.remove(0);
-    let _batch = answer_all(answers(promises));
+    let _batch = answer_all(answers(&mut promises));
     assert_eq!(waiting.woken(), [0, 1, 0]);
 }
 
 #[test]
 fn the_writer_can_wake_the_rest() {
-    let (promises, waiting) = Waiting::new(3);
-    let batch = answer_all(answers(promises));
+    let (mut promises, waiting) = Waiting::new(3);
+    let batch = answer_all(answers(&mut promises));
     batch.wake_rest();
     assert_eq!(waiting.woken(), [1, 1, 1]);
 }

@@ -30,6 +30,25 @@ fn a_head_is_what_was_last_set() {
     assert_eq!(heads.streams(), 5_000);
 }
 
+/// All of them look for their place in the last slot of one table, and go on from its beginning.
+#[test]
+fn keys_that_begin_alike_are_kept_apart() {
+    let heads = Heads::new();
+    let alike = |number: u8| {
+        let mut key = [0xff; 16];
+        key[9] = number;
+        key
+    };
+    for number in 1..100 {
+        heads.set([(&alike(number), &head(number.into()))]);
+        assert_eq!(heads.streams(), usize::from(number));
+    }
+    for number in 1..100 {
+        assert_eq!(heads.get(&alike(number)), Some(head(number.into())));
+    }
+    assert_eq!(heads.get(&alike(100)), None);
+}
+
 #[test]
 fn saved_heads_come_back() {
     let place = tempfile::tempdir().unwrap();

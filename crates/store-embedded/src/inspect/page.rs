@@ -32,7 +32,7 @@ pub(super) fn last_rowid(image: &Image, root: u32) -> Result<u64, String> {
 pub(super) fn check_freelist(image: &Image, first: &[u8]) -> Result<(), String> {
     let broken = || "its list of unused pages is not as long as it says".to_owned();
     let mut trunk = be32(first, 32).ok_or_else(broken)?;
-    let counted = be32(first, 36).ok_or_else(broken)?;
+    let counted = be32(first, 36).filter(|&counted| counted < image.pages).ok_or_else(broken)?;
     let mut found = 0_u32;
     while trunk != 0 && found <= counted {
         let page = load(image, trunk)?;

@@ -53,9 +53,8 @@ fn while_the_wal_was_being_moved_into_the_database() {
     let moved = fs::read(place.path().join("log.db")).unwrap();
     for _ in 0..20 {
         let crashed = copy(before.path());
-        let pages = moved
-            .chunks(16_384)
-            .zip(old.chunks(16_384).map(Some).chain([None].into_iter().cycle()));
+        let pages =
+            moved.chunks(8_192).zip(old.chunks(8_192).map(Some).chain([None].into_iter().cycle()));
         let mixed: Vec<u8> = pages
             .flat_map(|(new, old)| match old {
                 Some(old) if below(&mut random, 2) == 0 => old,

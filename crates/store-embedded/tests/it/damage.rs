@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::*;
 
-const PAGE: usize = 16_384;
+const PAGE: usize = 8_192;
 const STREAMS: usize = 12;
 const SNAPSHOTS_AT: Version = 30;
 
@@ -252,8 +252,26 @@ fn damage_before_later_transactions_is_refused_without_the_watermark() {
     check_all(&open(copy(crashed.path()).path()), &truth);
     let wal = crashed.path().join("log.db-wal");
     let mut bytes = fs::read(&wal).unwrap();
-    bytes[32 + 2 * (24 + PAGE) + 24 + 16_000] ^= 1;
+    bytes[32 + 2 * (24 + PAGE) + 24 + PAGE - 100] ^= 1;
     fs::write(&wal, bytes).unwrap();
     let message = check_refused(crashed.path());
     assert!(message.contains("later transactions follow"), "{message}");
+}
+
+/// Page numbers that lead in a circle, and a count that never ends it.
+#[test]
+fn a_list_of_unused_pages_without_an_end_is_refused() {
+    let Images { closed, .. } = images();
+    let path = closed.path().join("log.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let circle = (bytes.len() / PAGE + 1) as u32;
+    bytes[28..32].copy_from_slice(&circle.to_be_bytes());
+    bytes[32..36].copy_from_slice(&circle.to_be_bytes());
+    bytes[36..40].fill(0xff);
+    let mut page = vec![0; PAGE];
+    page[..4].copy_from_slice(&circle.to_be_bytes());
+    bytes.extend(page);
+    fs::write(&path, bytes).unwrap();
+    let message = check_refused(closed.path());
+    assert!(message.contains("list of unused pages"), "{message}");
 }

@@ -36,6 +36,31 @@ fn a_full_store_refuses_writes_and_stays_readable() {
     check_all(&store, &truth);
 }
 
+/// As builds before the first release made it.
+#[test]
+fn a_log_with_larger_pages_goes_on() {
+    let mut truth = Streams::new();
+    let (made, place) = (closed_store(&mut truth), TempDir::new().unwrap());
+    let log = Connection::open(made.path().join("log.db")).unwrap();
+    let into = place.path().join("log.db");
+    log.execute_batch("PRAGMA page_size = 16384").unwrap();
+    log.execute("VACUUM INTO ?1", [into.to_str().unwrap()]).unwrap();
+    assert_eq!(fs::read(&into).unwrap()[16..18], 16_384_u16.to_be_bytes());
+    accept(place.path()).unwrap();
+    let options = Options { log_bytes_max: Some(10 * 16_384), ..Options::default() };
+    let store = EmbeddedStore::open(place.path(), &options).unwrap();
+    let mut appended = 0;
+    let append = |version| block_on(store.append(&id("member-9"), version, vec![vec![7; 9_000]]));
+    while append(appended).is_ok() {
+        appended += 1;
+    }
+    assert_eq!(appended, 7, "ten pages, and three are taken");
+    truth.insert("member-9".to_owned(), vec![vec![7; 9_000]; 7]);
+    check_all(&store, &truth);
+    drop(store);
+    check_all(&open(place.path()), &truth);
+}
+
 #[test]
 fn a_full_queue_refuses_and_says_so() {
     let place = TempDir::new().unwrap();

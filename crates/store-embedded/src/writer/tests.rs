@@ -1,0 +1,31 @@
+use std::fs::File;
+
+use futures::executor::block_on;
+
+use super::*;
+use crate::chain::NewEvent;
+use crate::completion::promise;
+use crate::files::Dir;
+use crate::heads::Heads;
+
+#[test]
+fn a_writer_that_panics_leaves_nobody_waiting() {
+    let place = tempfile::tempdir().unwrap();
+    let file = File::create(place.path().join("log")).unwrap();
+    let end = Through { position: 0, link: [0; 16] };
+    let shared = Shared::new(Dir::new(place.path()), [1; 16], file, Heads::new(), end, 10);
+    let shared = Arc::new(shared);
+    let (promise, ticket) = promise();
+    let events = vec![NewEvent::new("member-1", b"an event")];
+    let append = Append { key: [2; 16], expected: 0, events, promise };
+    shared.appends.push(append, 1).unwrap();
+    let stop = StopOnPanic(Arc::clone(&shared));
+    let writer = thread::spawn(move || {
+        let _stop = stop;
+        panic!("a test says so");
+    });
+    assert!(writer.join().is_err());
+    let outcome = block_on(ticket);
+    assert!(matches!(outcome, Err(AppendError::Unknown(_))), "{outcome:?}");
+    assert!(shared.failure().unwrap().contains("the writer panicked"));
+}
