@@ -79,7 +79,11 @@ pub fn directory() -> Result<PathBuf> {
     Ok(text_argument("dir")?.map_or_else(std::env::temp_dir, PathBuf::from))
 }
 
-fn text_argument(name: &str) -> Result<Option<String>> {
+/// A text given on the command line as `--name value`.
+///
+/// # Errors
+/// When the value is missing.
+pub fn text_argument(name: &str) -> Result<Option<String>> {
     let mut arguments = std::env::args().skip_while(|it| it.strip_prefix("--") != Some(name));
     match (arguments.next(), arguments.next()) {
         (None, _) => Ok(None),

@@ -2,7 +2,8 @@
 //! lease, by 256 connections over loopback. The yardstick is a bare axum JSON echo that signs one
 //! JWS of the lease's size, asked by the same clients in the same run.
 //!
-//! `--seconds` per measurement, `--rounds`, `--connections`, `--members`, `--dir`, `--quick`.
+//! `--seconds` per measurement, `--rounds`, `--connections`, `--members`, `--dir`, `--quick`; `--only`
+//! `echo`, `acquire`, `grant` or `proofs` measures that row alone, for a profile.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -16,7 +17,7 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bench::ledger::{FIVE_CAPS, begin, member_id, policy};
-use bench::{argument, directory, median, per_second, print_setting, quick};
+use bench::{argument, directory, median, per_second, print_setting, quick, text_argument};
 use domain::member::{Cause, EventBody};
 use domain::{DeviceClass, DeviceId, Event, KeyThumbprint, Timestamp};
 use drm::content_keys::{ContentKeys, MasterKey, seal, write_sealed};
@@ -61,6 +62,29 @@ struct Kind {
 /// No device proof and no DRM step.
 const PLAIN: Kind = Kind { proofs: ProofMode::Off, grants: false };
 
+struct Row {
+    name: &'static str,
+    /// As `--only` calls it.
+    short: &'static str,
+    /// Absent: the echo.
+    kind: Option<Kind>,
+}
+
+const ROWS: [Row; 4] = [
+    Row { name: "echo that signs one JWS", short: "echo", kind: None },
+    Row { name: "acquire", short: "acquire", kind: Some(PLAIN) },
+    Row {
+        name: "acquire, a grant signed too",
+        short: "grant",
+        kind: Some(Kind { grants: true, ..PLAIN }),
+    },
+    Row {
+        name: "acquire, device proofs",
+        short: "proofs",
+        kind: Some(Kind { proofs: ProofMode::Required, ..PLAIN }),
+    },
+];
+
 struct Size {
     time: Duration,
     connections: usize,
@@ -90,28 +114,32 @@ fn main() -> Result<()> {
     let lease_bytes = measure_lease(&place)?;
     println!("  lease       {lease_bytes} B, signed with Ed25519");
 
-    let (mut echo, mut plain) = (Vec::new(), Vec::new());
-    let (mut granted, mut proven) = (Vec::new(), Vec::new());
+    let only = text_argument("only")?;
+    let rows: Vec<&Row> =
+        ROWS.iter().filter(|row| only.as_deref().is_none_or(|only| only == row.short)).collect();
+    ensure!(!rows.is_empty(), "`--only`: give `echo`, `acquire`, `grant` or `proofs`");
+    let mut runs: Vec<Vec<Measured>> = rows.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
-        echo.push(run_echo(&size, lease_bytes)?);
-        plain.push(run_service(&place, &size, PLAIN)?);
-        granted.push(run_service(&place, &size, Kind { grants: true, ..PLAIN })?);
-        proven.push(run_service(&place, &size, Kind { proofs: ProofMode::Required, ..PLAIN })?);
+        for (row, runs) in rows.iter().zip(&mut runs) {
+            runs.push(match row.kind {
+                None => run_echo(&size, lease_bytes)?,
+                Some(kind) => run_service(&place, &size, kind)?,
+            });
+        }
     }
-    println!("medians of {rounds}, the load generator on the same cores");
-    println!("{:<27} {:>9} {:>9} {:>9}", "", "req/s", "p50 ms", "p99 ms");
-    let echo = line("echo that signs one JWS", &echo);
-    let plain = line("acquire", &plain);
-    let granted = line("acquire, a grant signed too", &granted);
-    let proven = line("acquire, device proofs", &proven);
-    println!("ratio of requests per second  {:>5.2}  (goal: at least 0.50)", plain.0 / echo.0);
-    println!("ratio of p99                  {:>5.2}  (goal: at most 2.00)", plain.1 / echo.1);
+    println!("medians of {rounds}, the load generator on the same cores; CPU per request");
+    println!("{:<27} {:>9} {:>9} {:>9} {:>9}", "", "req/s", "p50 ms", "p99 ms", "CPU µs");
+    let medians: Vec<_> = rows.iter().zip(&runs).map(|(row, runs)| line(row.name, runs)).collect();
+    let Some((echo, acquires)) = medians.split_first().filter(|(_, others)| !others.is_empty())
+    else {
+        return Ok(());
+    };
     println!(
-        "with a grant                  {:>5.2}, {:.2}",
-        granted.0 / echo.0,
-        granted.1 / echo.1
+        "against the echo: requests per second (goal: at least 0.50), p99 (goal: at most 2.00)"
     );
-    println!("with device proofs            {:>5.2}, {:.2}", proven.0 / echo.0, proven.1 / echo.1);
+    for (row, acquire) in rows.iter().skip(1).zip(acquires) {
+        println!("{:<27} {:>9.2} {:>9.2}", row.name, acquire.0 / echo.0, acquire.1 / echo.1);
+    }
     Ok(())
 }
 
@@ -119,7 +147,7 @@ fn main() -> Result<()> {
 fn line(name: &str, runs: &[Measured]) -> (f64, f64) {
     let of = |field: fn(&Measured) -> f64| median(runs.iter().map(field).collect());
     let (rate, p50, p99) = (of(|m| m.per_second), of(|m| m.p50_ms), of(|m| m.p99_ms));
-    println!("{name:<27} {rate:>9.0} {p50:>9.2} {p99:>9.2}");
+    println!("{name:<27} {rate:>9.0} {p50:>9.2} {p99:>9.2} {:>9.1}", of(|m| m.cpu_us));
     (rate, p99)
 }
 
@@ -127,6 +155,19 @@ struct Measured {
     per_second: f64,
     p50_ms: f64,
     p99_ms: f64,
+    /// Of the whole process, the load generator included.
+    cpu_us: f64,
+}
+
+/// What this process has used so far, of user and system together.
+fn cpu_time() -> Result<Duration> {
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The name, in brackets, may have blanks.
+    let (_, fields) = stat.rsplit_once(')').context("`/proc/self/stat` has no name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks: u64 = ticks.sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
 /// How long a lease is, as the service itself signs it.
@@ -433,6 +474,7 @@ fn load(
             for _ in &requests {
                 connections.push(Connection::open(&address).await?);
             }
+            let cpu_before = cpu_time()?;
             let start = Instant::now();
             let until = start + time;
             let drives = connections
@@ -444,6 +486,7 @@ fn load(
                 took.extend(each??);
             }
             let elapsed = start.elapsed();
+            let cpu = cpu_time()?.saturating_sub(cpu_before);
             took.sort_unstable();
             let at = |percent: usize| {
                 let position = (took.len() * percent / 100).min(took.len().saturating_sub(1));
@@ -453,6 +496,7 @@ fn load(
                 per_second: per_second(took.len() as u64, elapsed),
                 p50_ms: at(50),
                 p99_ms: at(99),
+                cpu_us: cpu.as_secs_f64() * 1e6 / took.len() as f64,
             })
         })
     });

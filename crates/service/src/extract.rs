@@ -20,11 +20,11 @@ pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Reads the whole body before anything is looked at: whoever is turned away for another reason can
 /// use the connection again.
-pub(crate) async fn with_whole_body(request: Request) -> Result<Request, Problem> {
-    let (parts, body) = request.into_parts();
-    if body.is_end_stream() {
-        return Ok(Request::from_parts(parts, body));
+pub(crate) async fn read_whole_body(request: &mut Request) -> Result<(), Problem> {
+    if request.body().is_end_stream() {
+        return Ok(());
     }
+    let body = std::mem::take(request.body_mut());
     let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
         let cause = std::error::Error::source(&error);
         if cause.is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
@@ -33,7 +33,8 @@ pub(crate) async fn with_whole_body(request: Request) -> Result<Request, Problem
             Problem::invalid("body", "the connection ended before it was complete")
         }
     })?;
-    Ok(Request::from_parts(parts, bytes.into()))
+    *request.body_mut() = bytes.into();
+    Ok(())
 }
 
 /// A body as it came.

@@ -5,12 +5,13 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use codec::policy::texts::{Language, Parameter, Texts, Topic, Value};
 use domain::RuleId;
+use futures::FutureExt as _;
 use utoipa::IntoParams;
 
 /// The header, as it is documented where members are told something.
@@ -25,6 +26,8 @@ pub(crate) struct AcceptLanguage {
 
 /// Of the languages in a header, so many are looked at.
 const RANGES_MAX: usize = 32;
+
+static ENGLISH: LazyLock<Language> = LazyLock::new(Language::english);
 
 tokio::task_local! {
     /// Of the request that this task works for.
@@ -45,14 +48,17 @@ impl Speech {
         Self { texts, wanted, spoken: RefCell::default() }
     }
 
-    /// The answer, labelled with the languages that were spoken in it.
-    pub(crate) async fn scope(self, answer: impl Future<Output = Response>) -> Response {
-        let labelled = async {
-            let mut response = answer.await;
+    /// The answer, labelled with the languages that were spoken in it. Neither an `async fn` nor a
+    /// block, which would hold `answer` twice: as what it was given and as what it awaits.
+    pub(crate) fn scope(
+        self,
+        answer: impl Future<Output = Response>,
+    ) -> impl Future<Output = Response> {
+        let labelled = answer.map(|mut response| {
             CURRENT.with(|speech| speech.label(response.headers_mut()));
             response
-        };
-        CURRENT.scope(self, labelled).await
+        });
+        CURRENT.scope(self, labelled)
     }
 
     fn label(&self, headers: &mut HeaderMap) {
@@ -78,10 +84,10 @@ pub(crate) fn say<'v>(
     let say = |speech: &Speech| {
         let said = speech.texts.say(&speech.wanted, topic, rule, value);
         let (text, language) = said.unzip();
-        let language = language.unwrap_or_else(Language::english);
+        let language = language.as_ref().unwrap_or(&ENGLISH);
         let mut spoken = speech.spoken.borrow_mut();
-        if !spoken.contains(&language) {
-            spoken.push(language);
+        if !spoken.contains(language) {
+            spoken.push(language.clone());
         }
         text
     };

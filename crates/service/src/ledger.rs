@@ -44,11 +44,12 @@ impl Accepted {
         let catalogue = state.catalogue.load();
         let names = Names { catalogue: &catalogue, member };
         let standing = standing(member, &request, &self.outcomes, policy, at);
-        let told = standing.iter().filter_map(|(command, cap)| {
+        let mut told = Vec::with_capacity(standing.len());
+        told.extend(standing.iter().filter_map(|(command, cap)| {
             let subject = subject(member, self.outcomes.get(usize::from(*command))?)?;
             Some((*command, CapState::new(cap, texts::left(cap, subject, policy, at, names))))
-        });
-        told.collect()
+        }));
+        told
     }
 
     /// Of a request with one command.

@@ -58,7 +58,8 @@ pub(crate) async fn pack(
             if counted_as_given(accepted, id) {
                 let term = license.term().term.number;
                 let failed = Command::DrmFailed { license: id.clone(), term };
-                ledger::decide(state, member, facts, None, vec![failed]).await?;
+                // Boxed, for it is rare, and every acquisition would hold the room for it.
+                Box::pin(ledger::decide(state, member, facts, None, vec![failed])).await?;
             }
             Ok(Luggage { lease: Some(lease), drm_error: Some(problem), ..Luggage::default() })
         }

@@ -16,7 +16,7 @@ use drm::time::Rfc3339;
 use futures::FutureExt as _;
 use tracing::Instrument as _;
 
-use crate::extract::with_whole_body;
+use crate::extract::read_whole_body;
 use crate::finish::Finish;
 use crate::language::Speech;
 use crate::problem::Problem;
@@ -57,8 +57,9 @@ pub(crate) async fn outermost(
     );
 
     let answer = async move {
-        match with_whole_body(request).await {
-            Ok(request) => next.run(request).await,
+        let mut request = request;
+        match read_whole_body(&mut request).await {
+            Ok(()) => next.run(request).await,
             Err(problem) => problem.into_response(),
         }
     };

@@ -66,8 +66,9 @@ impl Trace {
         self.is_continued.then(|| HeaderValue::from_str(&self.to_string()).ok())?
     }
 
-    pub(crate) async fn scope<F: Future>(self, request: F) -> F::Output {
-        CURRENT.scope(self, request).await
+    /// No `async fn`, which would hold `request` twice: as what it was given and as what it awaits.
+    pub(crate) fn scope<F: Future>(self, request: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, request)
     }
 }
 

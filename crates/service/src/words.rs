@@ -3,6 +3,8 @@
 //!
 //! The only file with prose for members. A code without a sentence does not compile.
 
+use std::fmt;
+
 use domain::member::{
     CapFinding, ClosedWhy, Code, Command, CountedKind, Finding, License, Member, Remedy,
     RemedyAction,
@@ -159,30 +161,33 @@ fn asked_about<'a>(
 }
 
 /// ` on “Ana's phone”`, ` of “Harbour Lights”`: what splits the count.
-fn scope(
-    per: &[ScopeKey],
-    device: Option<&DeviceId>,
-    title: Option<&TitleId>,
-    names: Names<'_>,
-) -> String {
-    let quoted = |preposition: &str, name: Option<&str>, otherwise: &str| match name {
-        Some(name) => format!(" {preposition} “{name}”"),
-        None => format!(" {preposition} {otherwise}"),
-    };
-    let words = per.iter().map(|key| match key {
-        ScopeKey::Profile => " on this profile".to_owned(),
-        ScopeKey::Device => quoted("on", device.map(|id| names.device(id)), "this device"),
-        ScopeKey::DeviceClass => " on devices of this kind".to_owned(),
-        ScopeKey::Partner => " from this studio".to_owned(),
-        ScopeKey::Series => " of this series".to_owned(),
-        ScopeKey::Title => quoted("of", title.map(|id| names.title(id)), "this title"),
-        ScopeKey::Tag => " of this kind".to_owned(),
-    });
-    words.collect()
+fn scope<'a>(
+    per: &'a [ScopeKey],
+    device: Option<&'a DeviceId>,
+    title: Option<&'a TitleId>,
+    names: Names<'a>,
+) -> impl fmt::Display + 'a {
+    fmt::from_fn(move |f| {
+        per.iter().try_for_each(|key| match key {
+            ScopeKey::Profile => f.write_str(" on this profile"),
+            ScopeKey::Device => match device {
+                Some(id) => write!(f, " on “{}”", names.device(id)),
+                None => f.write_str(" on this device"),
+            },
+            ScopeKey::DeviceClass => f.write_str(" on devices of this kind"),
+            ScopeKey::Partner => f.write_str(" from this studio"),
+            ScopeKey::Series => f.write_str(" of this series"),
+            ScopeKey::Title => match title {
+                Some(id) => write!(f, " of “{}”", names.title(id)),
+                None => f.write_str(" of this title"),
+            },
+            ScopeKey::Tag => f.write_str(" of this kind"),
+        })
+    })
 }
 
-fn number(n: u32, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
+fn number<'a>(n: u32, one: &'a str, many: &'a str) -> impl fmt::Display + 'a {
+    fmt::from_fn(move |f| write!(f, "{n} {}", if n == 1 { one } else { many }))
 }
 
 /// What helps, as the text of a button.

@@ -32,3 +32,17 @@ fn languages_come_in_the_order_of_preference_each_before_what_it_is_a_kind_of() 
     let many = format!("{}de", "x-x,".repeat(RANGES_MAX));
     assert_eq!(wanted(&headers(&[&many])), [Language::english()]);
 }
+
+/// A request is held for as long as it takes, by hundreds at a time.
+#[test]
+fn a_scope_holds_its_request_once() {
+    let request = async {
+        let held = [0_u8; 4096];
+        tokio::task::yield_now().await;
+        Response::new(held.to_vec().into())
+    };
+    let alone = size_of_val(&request);
+    let scoped = Speech::new(Arc::default(), &HeaderMap::new()).scope(request);
+    let around = size_of_val(&scoped) - alone;
+    assert!(around < 512, "{around} bytes around a request of {alone}");
+}

@@ -80,3 +80,17 @@ async fn what_is_asked_of_others_bears_the_trace_and_its_state() {
         assert_eq!(sent, [parent].into_iter().chain(state).collect::<Vec<_>>());
     }
 }
+
+/// A request is held for as long as it takes, by hundreds at a time.
+#[test]
+fn a_scope_holds_its_request_once() {
+    let request = async {
+        let held = [0_u8; 4096];
+        tokio::task::yield_now().await;
+        held.len()
+    };
+    let alone = size_of_val(&request);
+    let scoped = trace(&[]).scope(request);
+    let around = size_of_val(&scoped) - alone;
+    assert!(around < 512, "{around} bytes around a request of {alone}");
+}

@@ -118,3 +118,11 @@ fn dates_are_those_of_the_caps_own_calendar() {
     let tonight = "2026-03-01T04:15:00Z";
     assert_eq!(told("of-film", renewed, tonight), "1 more renewal before 23:15 EST.");
 }
+
+#[test]
+fn months_have_the_names_that_the_library_gives_them() {
+    for number in 1..=12 {
+        let date = jiff::civil::date(2026, number, 1);
+        assert_eq!(month(date), date.strftime("%B").to_string());
+    }
+}
