@@ -515,7 +515,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Withdraws a title for all members. Once this is answered nobody acquires or renews it, and its
-         *     licenses end in the background, also across a restart: a device hears of it when it checks in.
+         *     licenses end in the background, also across a restart. A device hears of it when it next checks in,
+         *     renews or downloads the title again, and that ends them at once where the background is not yet.
          *     Come back to the `Location` for how far that is. A title that is withdrawn already is answered with
          *     that withdrawal (200).
          */
@@ -1593,6 +1594,18 @@ export interface components {
             /** @description Now, by the device's own clock: what the server's time is compared with. */
             readonly sent_at: components["schemas"]["Instant"];
         };
+        /**
+         * @description `store_unavailable`: the store cannot be read or written now. `store_damaged`: what is stored
+         *     cannot be used. `no_policy`: none is in effect.
+         * @enum {string}
+         */
+        readonly StallCode: "store_unavailable" | "store_damaged" | "no_policy";
+        readonly StalledAnswer: {
+            readonly code: components["schemas"]["StallCode"];
+            /** @description What was found, and what to do. */
+            readonly detail: string;
+            readonly since: components["schemas"]["Instant"];
+        };
         /** @enum {string} */
         readonly Status: "ready" | "active" | "returned" | "revoked" | "cancelled" | "expired";
         /** @description A license with what happened to it. */
@@ -1842,6 +1855,7 @@ export interface components {
             /** @description Since then nobody acquires or renews it. */
             readonly ordered_at: components["schemas"]["Instant"];
             readonly reason: string;
+            readonly stalled?: components["schemas"]["StalledAnswer"] | null;
             readonly state: components["schemas"]["WithdrawalState"];
             readonly title: components["schemas"]["Id"];
         };
