@@ -1551,6 +1551,14 @@ export interface components {
              * @description How far that clock stood below the highest time it had seen.
              */
             readonly clock_behind_ms?: number | null;
+            /**
+             * Format: int64
+             * @description How far the server's time was ahead of that clock by what the device knew when it happened: the
+             *     time as last heard, going on from there and never back. Negative when that clock was ahead.
+             *     Without it the clock is corrected by what it is at the upload, which is wrong when it was set
+             *     in between.
+             */
+            readonly clock_offset_ms?: number | null;
             /** @description By the device's own clock, right or wrong. */
             readonly device_at: components["schemas"]["Instant"];
             readonly license?: components["schemas"]["Id"] | null;
