@@ -153,6 +153,9 @@ const TITLES: [(&str, &str, bool, &str); 16] = [
     ("thriller", "aurora", true, r#"[{"territories":["*"]}]"#),
 ];
 
+/// Of a key that nobody has: some thumbprint.
+pub(crate) const THUMBPRINT: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 pub(crate) const VIDEO_KID: &str = "00112233445566778899aabbccddeeff";
 const VIDEO_KEY: &str = "0f0e0d0c0b0a09080706050403020100";
 /// Of the title `keyless`: nobody sealed a key for it.
