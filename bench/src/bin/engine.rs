@@ -73,7 +73,7 @@ fn record() -> Result<Vec<u8>> {
     }
 }
 
-fn open(place: &Path) -> Result<(tempfile::TempDir, Arc<dyn EventStore>)> {
+fn open(place: &Path) -> Result<(tempfile::TempDir, Arc<EmbeddedStore>)> {
     let dir = tempfile::tempdir_in(place)?;
     let store = EmbeddedStore::open(dir.path(), &store_embedded::Options::default())?;
     Ok((dir, Arc::new(store)))
@@ -82,19 +82,23 @@ fn open(place: &Path) -> Result<(tempfile::TempDir, Arc<dyn EventStore>)> {
 /// As many callers as may be in flight, each going round its own members until time is up.
 fn callers(
     tokio: &tokio::runtime::Runtime,
+    store: &EmbeddedStore,
     in_flight: usize,
     time: Duration,
     caller: impl Fn(usize, Instant) -> tokio::task::JoinHandle<Result<u64>>,
 ) -> Result<f64> {
     let _inside = tokio.enter();
-    let (start, cpu) = (Instant::now(), cpu_time()?);
+    let (start, cpu, before) = (Instant::now(), cpu_time()?, store.stats());
     let callers: Vec<_> = (0..in_flight).map(|n| caller(n, start + time)).collect();
     let mut count = 0;
     for caller in callers {
         count += tokio.block_on(caller)??;
     }
     // On a busy machine this says more than the rate.
-    println!("  ({:.1} µs of CPU each)", (cpu_time()? - cpu) * 1e6 / count as f64);
+    let cpu = (cpu_time()? - cpu) * 1e6 / count as f64;
+    let after = store.stats();
+    let batch = (after.events - before.events) / (after.commits - before.commits).max(1);
+    println!("  ({cpu:.1} µs of CPU each, {batch} in a commit)");
     Ok(per_second(count, start.elapsed()))
 }
 
@@ -116,7 +120,7 @@ fn bare_store(
     time: Duration,
 ) -> Result<f64> {
     let (_dir, store) = open(place)?;
-    callers(tokio, in_flight, time, |caller, until| {
+    callers(tokio, &store, in_flight, time, |caller, until| {
         let (store, record) = (Arc::clone(&store), record.to_vec());
         tokio.spawn(async move {
             let streams: Vec<StreamId> = (caller..members).step_by(in_flight).map(stream).collect();
@@ -136,18 +140,19 @@ fn bare_store(
 }
 
 /// An engine whose members have their device.
-fn engine(place: &Path, members: usize) -> Result<(tempfile::TempDir, Engine)> {
+fn engine(place: &Path, members: usize) -> Result<(tempfile::TempDir, Arc<EmbeddedStore>, Engine)> {
     let (dir, store) = open(place)?;
-    let policies = block_on(Policies::open(Arc::clone(&store), policy(FIVE_CAPS)?))?;
+    let events: Arc<dyn EventStore> = Arc::<EmbeddedStore>::clone(&store);
+    let policies = block_on(Policies::open(Arc::clone(&events), policy(FIVE_CAPS)?))?;
     begin(&*store, members, &register())?;
     let options = Options { cached_bytes_max: 2 << 30, ..Options::default() };
-    let engine = Engine::new(store, Arc::new(policies), options);
+    let engine = Engine::new(events, Arc::new(policies), options);
     // What is measured is deciding, not loading.
     let ids: Vec<MemberId> = (0..members).map(member_id).collect();
     for id in &ids {
         block_on(engine.member(id))?;
     }
-    Ok((dir, engine))
+    Ok((dir, store, engine))
 }
 
 fn engine_in_flight(
@@ -157,8 +162,8 @@ fn engine_in_flight(
     in_flight: usize,
     time: Duration,
 ) -> Result<f64> {
-    let (_dir, engine) = engine(place, members)?;
-    callers(tokio, in_flight, time, |caller, until| {
+    let (_dir, store, engine) = engine(place, members)?;
+    callers(tokio, &store, in_flight, time, |caller, until| {
         let engine = engine.clone();
         tokio.spawn(async move {
             let ids: Vec<MemberId> = (caller..members).step_by(in_flight).map(member_id).collect();
@@ -186,7 +191,7 @@ async fn accepted(engine: &Engine, id: &MemberId, round: u64) -> Result<()> {
 }
 
 fn engine_one_at_a_time(place: &Path, members: usize, time: Duration) -> Result<f64> {
-    let (_dir, engine) = engine(place, members.min(4_096))?;
+    let (_dir, _store, engine) = engine(place, members.min(4_096))?;
     let ids: Vec<MemberId> = (0..members.min(4_096)).map(member_id).collect();
     let start = Instant::now();
     let mut count = 0;

@@ -1,9 +1,13 @@
 //! Names of things. They are the customer's own: 1 to [`ID_BYTES_MAX`] bytes of printable
 //! ASCII without blanks. `.` and `..` are refused, because ids travel in paths.
+//!
+//! Most are short, and those lie where they are used: comparing them follows no pointer, and copies
+//! of them share no counter that two processors would have to agree on.
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 /// The longest id in bytes.
 pub const ID_BYTES_MAX: usize = 128;
@@ -58,13 +62,13 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// # Errors
             /// When the text is not 1 to 128 bytes of printable ASCII without blanks, or is dots.
             pub fn new(id: &str) -> Result<Self, InvalidId> {
-                check(id).map(|()| Self(Arc::from(id)))
+                check(id).map(|()| Self(SmolStr::new(id)))
             }
 
             pub fn as_str(&self) -> &str {

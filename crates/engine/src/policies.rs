@@ -106,19 +106,23 @@ impl Policies {
     /// # Errors
     /// When there is none, or it is one that this program cannot read.
     pub fn in_effect(&self, at: Timestamp) -> Result<Arc<Policy>, EngineError> {
-        self.last_word(at).map(|(policy, _)| policy)
+        self.last_word(at, |policy, _| Arc::clone(policy))
     }
 
     /// What the policy in effect says to members in its own words; nothing, when there is none.
     pub fn texts(&self, at: Timestamp) -> Arc<Texts> {
-        self.last_word(at).map(|(_, texts)| texts).unwrap_or_default()
+        self.last_word(at, |_, texts| Arc::clone(texts)).unwrap_or_default()
     }
 
-    fn last_word(&self, at: Timestamp) -> Result<(Arc<Policy>, Arc<Texts>), EngineError> {
+    fn last_word<T>(
+        &self,
+        at: Timestamp,
+        take: impl FnOnce(&Arc<Policy>, &Arc<Texts>) -> T,
+    ) -> Result<T, EngineError> {
         for published in self.published.load().iter().rev() {
             match published {
                 Published::Usable(policy, texts) if policy.effective_from <= at => {
-                    return Ok((Arc::clone(policy), Arc::clone(texts)));
+                    return Ok(take(policy, texts));
                 }
                 Published::Usable(..) => {}
                 Published::Unusable { version, why } => {

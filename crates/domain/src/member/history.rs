@@ -363,6 +363,10 @@ impl Log {
         forgotten
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The entries after `after` (exclusive) among those asked for, oldest first.
     pub(crate) fn after<'a>(&'a self, among: Among<'a>, after: Timestamp) -> Entries<'a> {
         match self.index.as_ref().and_then(|index| index.positions(among)) {

@@ -5,6 +5,7 @@
 
 mod count;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use self::count::Count;
@@ -153,20 +154,23 @@ fn closed(gate: &Gate, ask: &Ask<'_>) -> Option<(Code, Option<Timestamp>)> {
     (!open).then_some((code, opens_at))
 }
 
-/// Every cap that the command does not fit into.
-pub fn cap_findings(ask: &Ask<'_>) -> Vec<Finding> {
-    let active = active(ask);
-    let findings = |(level, cap)| {
+/// Every cap that the command does not fit into, and the ids of all those it is counted under.
+pub fn cap_findings(ask: &Ask<'_>) -> (Vec<Finding>, Vec<RuleId>) {
+    let active = Active::new(ask);
+    let mut findings = Vec::new();
+    let mut applying = Vec::new();
+    for (level, cap) in applying_caps(ask) {
         // For each tag by itself, and told is the one that frees last.
         let found = counts(ask, level, cap, &active).filter_map(|count| count.finding());
-        found.max_by_key(|finding| finding.frees_at.unwrap_or(Timestamp::MAX))
-    };
-    applying_caps(ask).filter_map(findings).collect()
+        findings.extend(found.max_by_key(|finding| finding.frees_at.unwrap_or(Timestamp::MAX)));
+        applying.push(cap.id.clone());
+    }
+    (findings, applying)
 }
 
 /// Every cap that is asked about the command, with what is left of it.
 pub fn cap_states(ask: &Ask<'_>) -> Vec<CapState> {
-    let active = active(ask);
+    let active = Active::new(ask);
     let states = |(level, cap)| {
         let states = counts(ask, level, cap, &active).map(|count| count.state());
         states.min_by_key(CapState::left)
@@ -177,7 +181,7 @@ pub fn cap_states(ask: &Ask<'_>) -> Vec<CapState> {
 /// The devices that caps on devices have no room for, by what leaves: `true` where the device is
 /// not even registered any longer. Only what no title splits is looked at.
 pub fn surplus_devices(ask: &Ask<'_>, keep: Keep) -> BTreeMap<DeviceId, bool> {
-    let active = active(ask);
+    let active = Active::new(ask);
     let mut surplus: BTreeMap<DeviceId, bool> = BTreeMap::new();
     let caps = ask.rules.caps().filter(|(_, cap)| {
         matches!(cap.counts, Counts::DevicesHolding | Counts::DevicesRegistered)
@@ -204,11 +208,6 @@ pub fn surplus_devices(ask: &Ask<'_>, keep: Keep) -> BTreeMap<DeviceId, bool> {
         }
     }
     surplus
-}
-
-/// The ids of the caps that the command is counted under.
-pub fn applying_cap_ids(ask: &Ask<'_>) -> Vec<RuleId> {
-    applying_caps(ask).map(|(_, cap)| cap.id.clone()).collect()
 }
 
 fn applying_caps<'a, 'b>(ask: &'b Ask<'a>) -> impl Iterator<Item = (Level, &'a Cap)> + 'b {
@@ -256,7 +255,7 @@ fn counts<'a, 'b>(
     ask: &'b Ask<'a>,
     level: Level,
     cap: &'a Cap,
-    active: &'b [(&'a LicenseId, &'a License)],
+    active: &'b Active<'a>,
 ) -> impl Iterator<Item = Count<'a, 'b>> {
     let by_tag = cap.per.contains(&ScopeKey::Tag);
     let tags = if by_tag { ask.tags() } else { &[] };
@@ -296,8 +295,23 @@ fn of_matches(of: &Of, class: DeviceClass, tags: &[Tag]) -> bool {
         && (of.classes.is_empty() || of.classes.contains(&class))
 }
 
-/// What is active beside the license in question: looked up once for all caps.
-fn active<'a>(ask: &Ask<'a>) -> Vec<(&'a LicenseId, &'a License)> {
-    let licenses = ask.member.licenses.iter();
-    licenses.filter(|(id, license)| ask.license != Some(*id) && license.active(ask.at)).collect()
+/// What is active beside the license in question: looked up once for all caps, by the first that
+/// needs it.
+struct Active<'a> {
+    ask: Ask<'a>,
+    licenses: OnceCell<Vec<(&'a LicenseId, &'a License)>>,
+}
+
+impl<'a> Active<'a> {
+    fn new(ask: &Ask<'a>) -> Self {
+        Self { ask: *ask, licenses: OnceCell::new() }
+    }
+
+    fn licenses(&self) -> &[(&'a LicenseId, &'a License)] {
+        self.licenses.get_or_init(|| {
+            let Ask { member, license, at, .. } = self.ask;
+            let beside = member.licenses.iter().filter(|(id, _)| license != Some(*id));
+            beside.filter(|(_, license)| license.active(at)).collect()
+        })
+    }
 }

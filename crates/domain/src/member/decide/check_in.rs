@@ -73,7 +73,7 @@ impl Desk<'_> {
             let desk = Desk { member: &member, ..*self };
             let facts = Facts::new(self.facts, license.facts.class, &license.facts.title);
             let ask = desk.ask(&license.device, &license.title, &facts, Some(id), Adds::Revival);
-            let fits = cap_findings(&ask).is_empty();
+            let fits = cap_findings(&ask).0.is_empty();
             if let Some(EventBody::CheckedIn { moved, .. }) = bodies.last_mut().filter(|_| fits) {
                 moved.extend(self.check_in_moved(id, license));
                 answer.held.push((*id).clone());

@@ -5,7 +5,7 @@ use crate::facts::DeviceClass;
 use crate::ids::{DeviceId, KeyThumbprint};
 use crate::member::{Code, DeviceDecided, EventBody, Finding, Outcome};
 use crate::policy::Effective;
-use crate::policy::evaluate::{Adds, Ask, applying_cap_ids, cap_findings, gate_findings};
+use crate::policy::evaluate::{Adds, Ask, cap_findings, gate_findings};
 
 impl Desk<'_> {
     pub(super) fn register(
@@ -62,16 +62,13 @@ impl Desk<'_> {
         adds: Adds,
     ) -> (Vec<Finding>, Box<DeviceDecided>) {
         let ask = self.ask_about_device(device, class, adds);
-        let decided = DeviceDecided {
-            facts: self.facts.clone(),
-            policy: self.policy.version.clone(),
-            caps: applying_cap_ids(&ask),
-        };
         // What a gate asks of a device, it asks when the device comes.
         let coming = adds == Adds::Registration;
         let mut findings = if coming { gate_findings(&ask) } else { Vec::new() };
-        findings.extend(cap_findings(&ask));
-        (findings, Box::new(decided))
+        let (over, caps) = cap_findings(&ask);
+        findings.extend(over);
+        let (facts, policy) = (self.facts.clone(), self.policy.version.clone());
+        (findings, Box::new(DeviceDecided { facts, policy, caps }))
     }
 
     pub(super) fn ask_about_device<'b>(

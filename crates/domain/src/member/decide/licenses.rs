@@ -8,7 +8,7 @@ use crate::ids::{DeviceId, LicenseId, TitleId};
 use crate::member::{
     Acquired, Code, Device, EventBody, Finding, Held, License, Outcome, Renewed, Term,
 };
-use crate::policy::evaluate::{Adds, applying_cap_ids, cap_findings, gate_findings};
+use crate::policy::evaluate::{Adds, cap_findings, gate_findings};
 use crate::policy::{Beginning, Effective, FinishAnchor, ReleaseFrees, RenewFrom, TermsPatch};
 use crate::time::{Duration, Timestamp};
 
@@ -36,18 +36,18 @@ impl<'a> Desk<'a> {
         let ask = self.ask(device_id, title, &facts, replaces, Adds::Acquisition);
         let terms = ask.rules.terms(&facts);
         let beginning = self.first_term(title, &terms);
-        let over = self.over_at_birth(&terms, beginning, &facts);
         let mut findings: Vec<Finding> = self.leaving_finding(device).into_iter().collect();
-        findings.extend(over);
+        findings.extend(self.over_at_birth(&terms, beginning, &facts));
         findings.extend(gate_findings(&ask));
-        findings.extend(cap_findings(&ask));
+        let (over, caps) = cap_findings(&ask);
+        findings.extend(over);
         let acquired = Acquired {
             license: license.clone(),
             device: device_id.clone(),
             title: title.clone(),
             policy: self.policy.version.clone(),
             term: terms.promise(beginning, &facts),
-            caps: applying_cap_ids(&ask),
+            caps,
             replaces: replaces.cloned(),
             facts: Arc::new(facts),
         };
@@ -155,13 +155,14 @@ impl<'a> Desk<'a> {
         findings.extend(self.too_soon(license, &terms).filter(|_| automatic));
         findings.extend(self.over_at_birth(&terms, beginning, &facts));
         findings.extend(gate_findings(&ask));
-        findings.extend(cap_findings(&ask));
+        let (over, caps) = cap_findings(&ask);
+        findings.extend(over);
         let number = term.number;
         let renewed = Renewed {
             license: id.clone(),
             policy: self.policy.version.clone(),
             term,
-            caps: applying_cap_ids(&ask),
+            caps,
             facts: Arc::new(facts),
             automatic,
         };

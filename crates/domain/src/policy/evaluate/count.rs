@@ -3,12 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Adds, Ask, of_matches};
+use super::{Active, Adds, Ask, of_matches};
 use crate::facts::{DeviceClass, Facts};
 use crate::ids::{DeviceId, LicenseId, PartnerId, ProfileId, SeriesId, Tag, TitleId};
 use crate::member::{
     Among, CapFinding, CapState, Code, Contributor, Counted, CountedKind, Device, DeviceCounted,
-    Finding, License, Log, Tallied,
+    Finding, License, Log, Member, Tallied,
 };
 use crate::policy::effective::Level;
 use crate::policy::{Cap, Counts, Keep, Kinds, Of, ScopeKey, Since, Window};
@@ -19,7 +19,7 @@ pub(super) struct Count<'a, 'b> {
     pub(super) ask: &'b Ask<'a>,
     pub(super) level: Level,
     pub(super) cap: &'a Cap,
-    pub(super) active: &'b [(&'a LicenseId, &'a License)],
+    pub(super) active: &'b Active<'a>,
     /// For a cap per tag, the one counted.
     pub(super) tag: Option<&'a Tag>,
 }
@@ -102,7 +102,13 @@ impl<'a> Count<'a, '_> {
 
     pub(super) fn finding(&self) -> Option<Finding> {
         let at = self.ask.at;
-        let (limit, used) = (self.limit(at), self.used());
+        let limit = self.limit(at);
+        // Most members are far from most limits: nothing is looked at where everything would fit.
+        if self.used_at_most() < limit {
+            debug_assert!(self.used() <= self.used_at_most());
+            return None;
+        }
+        let used = self.used();
         // No command adds more than one; what it adds is asked only where that would be too much.
         if used < limit {
             return None;
@@ -191,12 +197,32 @@ impl<'a> Count<'a, '_> {
         let n = match self.cap.counts {
             Counts::Events(kinds) => self.events_used(kinds),
             Counts::ActiveLicenses => self.active().count(),
-            Counts::DevicesHolding => self.groups(|license| license.device.as_str()).len(),
+            Counts::DevicesHolding => self.groups(|license| license.device.as_str()),
             Counts::DistinctTitles if self.cap.window == Window::Now => {
-                self.groups(|license| license.title.as_str()).len()
+                self.groups(|license| license.title.as_str())
             }
             Counts::DistinctTitles => self.titles().len(),
             Counts::DevicesRegistered => self.registered().count(),
+        };
+        u32::try_from(n).unwrap_or(u32::MAX)
+    }
+
+    /// What [`Count::used`] cannot exceed, whatever the cap matches on.
+    fn used_at_most(&self) -> u32 {
+        let Member { licenses, devices, history, .. } = self.ask.member;
+        let n = match self.cap.counts {
+            _ if self.cap.window == Window::Lifetime => usize::MAX,
+            Counts::Events(kinds) => {
+                let of_titles = kinds.iter().filter_map(|kind| history.log(kind)).map(Log::len);
+                of_titles.sum::<usize>() + history.devices().len()
+            }
+            Counts::DistinctTitles if self.cap.window != Window::Now => {
+                history.log(CountedKind::Acquired).map_or(0, Log::len)
+            }
+            Counts::ActiveLicenses | Counts::DevicesHolding | Counts::DistinctTitles => {
+                licenses.len()
+            }
+            Counts::DevicesRegistered => devices.len(),
         };
         u32::try_from(n).unwrap_or(u32::MAX)
     }
@@ -332,12 +358,12 @@ impl<'a> Count<'a, '_> {
 
     /// Active licenses that the cap counts, the one in question left out.
     fn active(&self) -> impl Iterator<Item = (&'a LicenseId, &'a License)> {
-        self.active.iter().copied().filter(|(_, license)| self.counts_license(license))
+        self.active.licenses().iter().copied().filter(|(_, license)| self.counts_license(license))
     }
 
-    /// What holds something counted, each once.
-    fn groups(&self, by: fn(&'a License) -> &'a str) -> BTreeSet<&'a str> {
-        self.active().map(|(_, license)| by(license)).collect()
+    /// How many different things hold something counted.
+    fn groups(&self, by: fn(&'a License) -> &'a str) -> usize {
+        self.active().map(|(_, license)| by(license)).collect::<BTreeSet<_>>().len()
     }
 
     /// Titles that were acquired in the window.
