@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration as StdDuration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use domain::Duration;
+use engine::EngineError;
 use store_embedded::{EmbeddedStore, Options, Verification};
 
 const PROGRESS_EVERY: StdDuration = StdDuration::from_secs(2);
@@ -38,6 +39,13 @@ pub(crate) fn verify(directory: &Path) -> anyhow::Result<()> {
 
 pub(crate) fn accept(directory: &Path) -> anyhow::Result<()> {
     is_store(directory)?;
+    let accepted_before = directory.join("watermark").exists();
+    ensure!(
+        !accepted_before,
+        "`{}` has a watermark, so there is nothing to accept: `carnet store verify` says whether it \
+         is whole",
+        directory.display()
+    );
     let Verification { events, streams, .. } = store_embedded::accept(directory)?;
     say!("`{}` is accepted: {events} events in {streams} streams", directory.display());
     Ok(())
@@ -47,7 +55,10 @@ pub(crate) fn raise_horizon(directory: &Path, to: Duration) -> anyhow::Result<()
     is_store(directory)?;
     let store = EmbeddedStore::open(directory, &Options::default())
         .with_context(|| format!("the store `{}` was not opened", directory.display()))?;
-    let before = engine::raise_horizon(&store, to)?;
+    let before = engine::raise_horizon(&store, to).map_err(|error| match error {
+        EngineError::Invalid(why) => anyhow!(why),
+        other => other.into(),
+    })?;
     say!("`{}` remembers {to}; it was {before}", directory.display());
     let mut told = Instant::now();
     let mut progress = |members| {

@@ -4,9 +4,8 @@
 //! decision is told that the title's availability has ended, so no license of it is acquired or
 //! renewed. What was acquired before, a walk over the feed finds and ends, member by member, in steps:
 //! whoever drives it decides when there is room for one. A walk that was cut off goes on where it
-//! was recorded last. What it does twice changes nothing and is counted once. Nor does a device that
-//! asks before the walk is there hear of a license that is about to end: with what it asks, first
-//! happens what the walk would do.
+//! was recorded last. What it does twice changes nothing and is counted once. A device that asks before
+//! the walk is there gets no lease once more: first happens for its member what the walk would do.
 //!
 //! Nobody is missed: a walk begins when no decision is under way that was not told of the title, and
 //! it ends where nothing follows in the feed.

@@ -190,4 +190,7 @@ fn a_directory_that_holds_stores_is_no_store() {
         ]
         .assert_eq(&said(&world, &output));
     }
+    let ledger = world.path("data/ledger");
+    let output = command().args(["store", "accept"]).arg(ledger).output().unwrap();
+    expect_test::expect!["error: `DIR/data/ledger` has a watermark, so there is nothing to accept: `carnet store verify` says whether it is whole"].assert_eq(&said(&world, &output));
 }
