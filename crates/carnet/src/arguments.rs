@@ -170,6 +170,7 @@ pub(crate) struct Explain {
     /// By default one of which the policy says nothing
     #[arg(long, value_name = "ID", default_value = "-")]
     pub(crate) partner: PartnerId,
+    /// The title's
     #[arg(long, value_name = "ID")]
     pub(crate) series: Option<SeriesId>,
     /// A tag of the title; may be given more than once
@@ -190,12 +191,16 @@ pub(crate) struct Explain {
     /// The device: `phone`, `tablet`, `tv`, `desktop` or `web`
     #[arg(long, value_name = "CLASS", default_value = "phone", value_parser = device_class)]
     pub(crate) class: DeviceClass,
+    /// The member's
     #[arg(long, value_name = "PLAN")]
     pub(crate) plan: Option<Plan>,
+    /// Where the member is
     #[arg(long, value_name = "TERRITORY")]
     pub(crate) territory: Option<Territory>,
+    /// Who asks, of a household
     #[arg(long, value_name = "ID")]
     pub(crate) profile: Option<ProfileId>,
+    /// How well the device protects content, like `L1`
     #[arg(long, value_name = "LEVEL")]
     pub(crate) security_level: Option<SecurityLevel>,
     /// The kind of account
@@ -243,11 +248,13 @@ pub(crate) enum Keys {
 pub(crate) enum Store {
     /// Check every event, link and position of a store; changes nothing
     Verify {
+        /// `ledger` or `viewing` in the data directory, or a copy
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
     /// Take a restored backup, which has no watermark, as complete after checking all of it
     Accept {
+        /// `ledger` or `viewing` in the data directory
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },

@@ -70,8 +70,10 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Plan> {
 }
 
 fn parse(path: &Path) -> anyhow::Result<File> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the configuration `{}`", path.display()))?;
+    let text = std::fs::read_to_string(path).with_context(|| {
+        let path = path.display();
+        format!("cannot read the configuration `{path}` (docs/operations.md has an example)")
+    })?;
     toml::from_str(&text).map_err(|error| {
         let (line, key) = place(&text, error.span());
         anyhow!("`{}`, line {line}{key}: {}", path.display(), error.message())

@@ -86,11 +86,12 @@ pub(crate) fn plan(typed: Demo) -> anyhow::Result<Plan> {
 }
 
 pub(crate) fn announce(address: SocketAddr, data: &Path) {
-    println!(
+    say!(
         "
 player: http://{address}/
 api documentation: http://{address}/docs/
 operator token: curl -X POST http://{address}/demo/operator-token
+service token: curl -X POST http://{address}/demo/service-token
 
 Members: ana (premium) and ben (standard, with ads).
 Everything is kept in `{}`; remove it to start anew. Stop with Ctrl-C.

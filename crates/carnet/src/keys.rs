@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use drm::content_keys::{MasterKey, seal as sealed_text, write_sealed};
 
 pub(crate) fn master() -> anyhow::Result<()> {
-    println!("{}", MasterKey::generate()?.as_str());
+    say!("{}", MasterKey::generate()?.as_str());
     Ok(())
 }
 
@@ -25,6 +25,6 @@ pub(crate) fn seal(input: &Path, output: &Path) -> anyhow::Result<()> {
     write_sealed(output, &sealed).with_context(|| {
         format!("cannot write `{}`; an existing file is never replaced", output.display())
     })?;
-    println!("sealed into `{}`", output.display());
+    say!("sealed into `{}`", output.display());
     Ok(())
 }

@@ -2,11 +2,7 @@
 //!
 //! It puts the parts together and knows none of their rules.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line tool talks to whoever called it"
-)]
+#![expect(clippy::print_stderr, reason = "a command line tool talks to whoever called it")]
 
 use std::process::ExitCode;
 
@@ -14,6 +10,9 @@ use clap::Parser as _;
 
 use crate::arguments::{Arguments, Command, Keys, Policy, Store};
 use crate::logging::Style;
+
+#[macro_use]
+mod say;
 
 mod arguments;
 mod config;
@@ -71,7 +70,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Simulate(typed) => simulate::run(&typed),
         Command::Openapi => {
-            print!("{}", service::openapi_json());
+            say!("{}", service::openapi_json().trim_end());
             Ok(())
         }
     };

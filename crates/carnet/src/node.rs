@@ -87,6 +87,7 @@ async fn assemble(plan: Plan) -> anyhow::Result<AppState> {
         policy = plan.policy.load(horizon)?;
     }
     tracing::info!(policy = %policy.policy.version, titles = catalogue.len(), "loaded");
+    reload::tell_of_missing_keys(&catalogue, &plan.content_keys);
     let policies = Policies::open(ledger.clone(), policy).await.context("publishing the policy")?;
     let policies = Arc::new(policies);
     Ok(AppState {

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use drm::content_keys::ContentKeys;
+use drm::key_id::KeyId;
+use playback::{Catalogue, Title};
 use service::AppState;
 use tokio::signal::unix::Signal;
 
@@ -103,12 +106,25 @@ fn reload_catalogue(state: &AppState, source: &CatalogueSource) {
     match source.load() {
         Ok(catalogue) => {
             let titles = catalogue.len();
+            tell_of_missing_keys(&catalogue, &state.content_keys);
             state.catalogue.store(Arc::new(catalogue));
             tracing::info!(titles, "catalogue loaded");
         }
         Err(error) => {
             tracing::error!("catalogue not reloaded, the last good one stays: {error:#}");
         }
+    }
+}
+
+/// A title without its content keys is listed and downloaded, and does not play. Where there are none
+/// at all `/readyz` says so.
+pub(crate) fn tell_of_missing_keys(catalogue: &Catalogue, keys: &ContentKeys) {
+    let lacks =
+        |title: &&Title| title.key_ids.iter().any(|(_, kid)| !keys.contains(KeyId::new(kid.0)));
+    let lacking: Vec<&Title> = catalogue.titles().filter(lacks).collect();
+    if let Some(first) = lacking.first().filter(|_| !keys.is_empty()) {
+        let (titles, first) = (lacking.len(), &first.id);
+        tracing::warn!(titles, %first, "titles do not play: their content keys are not sealed");
     }
 }
 

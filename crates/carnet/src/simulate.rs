@@ -5,8 +5,8 @@ use crate::arguments::Simulate;
 pub(crate) fn run(typed: &Simulate) -> anyhow::Result<()> {
     // Small enough to be typed again from a screen.
     let seed = typed.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    println!("seed {seed}, {} steps", typed.steps);
+    say!("seed {seed}, {} steps", typed.steps);
     let report = simulation::run(seed, typed.steps)?;
-    println!("{report:#?}");
+    say!("{report:#?}");
     Ok(())
 }

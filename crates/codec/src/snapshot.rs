@@ -22,7 +22,7 @@ use crate::event::{DecodeError, never};
 use crate::v1::{self, At, Class, Key, list, optional, words};
 
 /// Raised with every change to what `evolve` makes of an event, or to the shapes in this file.
-const REDUCER_VERSION: u64 = 6;
+const REDUCER_VERSION: u64 = 7;
 
 /// Names what folded a member: the reducer, and how far back it remembers. A snapshot under
 /// another fingerprint is not read.

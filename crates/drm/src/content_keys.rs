@@ -287,6 +287,10 @@ impl ContentKeys {
         self.keys.is_empty()
     }
 
+    pub fn contains(&self, kid: KeyId) -> bool {
+        self.get(kid).is_some()
+    }
+
     pub(crate) fn get(&self, kid: KeyId) -> Option<&ContentKey> {
         self.keys.get(&kid)
     }

@@ -219,7 +219,8 @@ impl Engine {
         Ok((eligibility(&state, &titles.told(&request, &state), &policy), policy))
     }
 
-    /// The member as of now, and the version of its stream.
+    /// The member as of now, and the version of its stream. What is withdrawn has ended, also where
+    /// that is not recorded yet.
     ///
     /// # Errors
     /// When the member cannot be read.
@@ -229,9 +230,9 @@ impl Engine {
         let _turn = inner.lanes.enter(member).await.map_err(|LaneFull| inner.overloaded())?;
         let mut folded = inner.take(member).await?;
         inner.tail(&mut folded).await?;
-        let now = (folded.version, Arc::clone(&folded.member));
+        let (version, state) = (folded.version, Arc::clone(&folded.member));
         inner.keep(member, folded);
-        Ok(now)
+        Ok((version, inner.withdrawals.titles().found(state, &inner.policies)?))
     }
 
     /// At most `limit` events behind a version, oldest first. Those that were erased are left out.
@@ -354,7 +355,7 @@ impl Inner {
         // By the time of the decision, so that a clock that jumps back brings no policy back.
         let policy = self.policies.in_effect(request.at.max(folded.member.last_at))?;
         let told = self.withdrawals.titles();
-        let decision = domain::decide(&folded.member, &told.told(request, &folded.member), &policy);
+        let decision = told.decide(&folded.member, request, &policy);
         Ok(Made { decision, policy, _told: told })
     }
 

@@ -136,6 +136,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 pub(crate) struct Faults {
     pub(crate) appends: VecDeque<Option<Fault>>,
     pub(crate) reads_fail: usize,
+    pub(crate) feed_fails: Option<ReadError>,
     pub(crate) before_append: VecDeque<Hook>,
     late: Option<(StreamId, Version, Vec<Vec<u8>>)>,
     pub(crate) appends_seen: usize,
@@ -225,6 +226,9 @@ impl EventStore for FaultyStore {
         cursor: &'a Cursor,
         limit: usize,
     ) -> BoxFuture<'a, Result<FeedPage, ReadError>> {
+        if let Some(error) = self.state.lock().unwrap().feed_fails.clone() {
+            return async { Err(error) }.boxed();
+        }
         self.inner.feed(cursor, limit)
     }
 

@@ -4,7 +4,8 @@
 //! decision is told that the title's availability has ended, so no license of it is acquired or
 //! renewed. What was acquired before, a walk over the feed finds and ends, member by member, in steps:
 //! whoever drives it decides when there is room for one. A walk that was cut off goes on where it
-//! was recorded last. What it does twice changes nothing and is counted once.
+//! was recorded last. What it does twice changes nothing and is counted once. A device that asks before
+//! the walk is there gets no lease once more: first happens for its member what the walk would do.
 //!
 //! Nobody is missed: a walk begins when no decision is under way that was not told of the title, and
 //! it ends where nothing follows in the feed.
@@ -17,9 +18,10 @@ use arc_swap::ArcSwap;
 use codec::withdrawal::{
     Ended, Lifted, Ordered, Record, Walked, decode_withdrawal, encode_withdrawal,
 };
-use domain::member::{Acquired, Answer, Command, EventBody, Outcome, Warrant};
+use domain::member::{Acquired, Answer, Command, EventBody, Outcome, Warrant, evolve};
 use domain::{
-    Event, IdempotencyKey, LicenseId, Member, MemberFacts, MemberId, Request, Timestamp, TitleId,
+    Decision, Event, IdempotencyKey, LicenseId, Member, MemberFacts, MemberId, Policy, Request,
+    Timestamp, TitleId,
 };
 use futures::future::join_all;
 use store::{AppendError, Cursor, EventStore, FeedEvent, Recorded, StreamId, Version};
@@ -28,6 +30,7 @@ use tokio::sync::{MutexGuard, Notify};
 use crate::engine::{ATTEMPTS_MAX, Engine, idempotency};
 use crate::error::EngineError;
 use crate::folded::{PREFIX, decoded};
+use crate::policies::Policies;
 
 /// How much of the feed one step looks at. Little where a test has a small world.
 const PAGE_EVENTS: usize = if cfg!(test) { 5 } else { 512 };
@@ -45,6 +48,7 @@ pub struct Withdrawals {
     titles: ArcSwap<Titles>,
     /// One change at a time: no step is under way while a title comes back.
     turn: tokio::sync::Mutex<Turn>,
+    stalled: Mutex<Option<Stall>>,
     ordered: Notify,
 }
 
@@ -53,7 +57,14 @@ pub struct Withdrawals {
 /// A decision keeps what it was told until its events are stored, so that a walk can tell when the
 /// last one is over that knew less.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Titles(BTreeMap<TitleId, Timestamp>);
+pub(crate) struct Titles(BTreeMap<TitleId, Withdrawn>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Withdrawn {
+    since: Timestamp,
+    /// The withdrawal that a walk ends its licenses for, or did last.
+    id: String,
+}
 
 /// Of whoever records.
 #[derive(Debug, Default)]
@@ -152,6 +163,15 @@ pub enum Step {
     Finished,
 }
 
+/// What keeps the walk from going on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stall {
+    /// No step came to anything since.
+    pub since: Timestamp,
+    /// Of the last try.
+    pub error: EngineError,
+}
+
 /// A pass over the feed for some titles at once.
 #[derive(Debug)]
 struct Walk {
@@ -181,6 +201,7 @@ impl Withdrawals {
             list: Mutex::default(),
             titles: ArcSwap::default(),
             turn: tokio::sync::Mutex::default(),
+            stalled: Mutex::default(),
             ordered: Notify::new(),
         }
     }
@@ -255,6 +276,12 @@ impl Withdrawals {
         self.store.events()
     }
 
+    /// Why those that run do not go on, from the first step that came to nothing to the next that
+    /// does not.
+    pub fn stalled(&self) -> Option<Stall> {
+        self.stalled.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Returns when another title is withdrawn.
     pub async fn ordered(&self) {
         self.ordered.notified().await;
@@ -271,6 +298,21 @@ impl Withdrawals {
     /// # Errors
     /// When it came to nothing: it is to be tried again.
     pub async fn step(&self, engine: &Engine, at: Timestamp) -> Result<Step, EngineError> {
+        let stepped = self.step_on(engine, at).await;
+        let mut stalled = self.stalled.lock().unwrap_or_else(PoisonError::into_inner);
+        match &stepped {
+            // There is no room at present: that says nothing of what is stored.
+            Ok(Step::Waiting) | Err(EngineError::Overloaded { .. }) => {}
+            Ok(Step::Idle | Step::Walked | Step::Finished) => *stalled = None,
+            Err(error) => {
+                let since = stalled.as_ref().map_or(at, |stalled| stalled.since);
+                *stalled = Some(Stall { since, error: error.clone() });
+            }
+        }
+        stepped
+    }
+
+    async fn step_on(&self, engine: &Engine, at: Timestamp) -> Result<Step, EngineError> {
         let mut turn = self.turn_without_doubt().await?;
         let due = if turn.walk.is_none() { self.walk_that_is_due() } else { None };
         if turn.walk.is_none() && due.is_none() {
@@ -515,10 +557,68 @@ impl Titles {
             if known.lifted.is_some() {
                 titles.remove(&known.title);
             } else {
-                titles.entry(known.title.clone()).or_insert(known.ordered_at);
+                let since = known.ordered_at;
+                let first = Withdrawn { since, id: String::new() };
+                titles.entry(known.title.clone()).or_insert(first).id.clone_from(&known.id);
             }
         }
         Self(titles)
+    }
+
+    /// Decides a request. Before one that would give a device its license once more, what is
+    /// withdrawn ends, in the events of the walk: when it comes it finds them, and counts them.
+    pub(crate) fn decide(&self, member: &Member, request: &Request, policy: &Policy) -> Decision {
+        let gives = |command: &Command| {
+            use Command::{Acquire, CheckIn, Renew};
+            matches!(command, Acquire { .. } | Renew { .. } | CheckIn { .. })
+        };
+        let gives = request.commands.iter().any(gives);
+        let mut events = if gives { self.endings(member, request.at, policy) } else { Vec::new() };
+        if events.is_empty() {
+            return domain::decide(member, &self.told(request, member), policy);
+        }
+        let member = events.iter().fold(member.clone(), evolve);
+        let decision = domain::decide(&member, &self.told(request, &member), policy);
+        events.extend(decision.events);
+        Decision { events, ..decision }
+    }
+
+    /// The member as whoever asks next finds it.
+    pub(crate) fn found(
+        &self,
+        member: Arc<Member>,
+        policies: &Policies,
+    ) -> Result<Arc<Member>, EngineError> {
+        if self.held(&member).is_empty() {
+            return Ok(member);
+        }
+        let policy = policies.in_effect(member.last_at)?;
+        let endings = self.endings(&member, member.last_at, &policy);
+        Ok(Arc::new(endings.iter().fold(Arc::unwrap_or_clone(member), evolve)))
+    }
+
+    fn endings(&self, member: &Member, at: Timestamp, policy: &Policy) -> Vec<Event> {
+        let held = self.held(member);
+        // None ends before it was ordered, whatever the caller's clock says.
+        let at = held.values().fold(at, |at, withdrawn| at.max(withdrawn.since));
+        let endings = held.into_iter().flat_map(|(title, Withdrawn { id, .. })| {
+            let ending = ending(id, title, at);
+            let events = domain::decide(member, &ending, policy).events;
+            if events.is_empty() {
+                return domain::decide(member, &without_key(ending), policy).events;
+            }
+            events
+        });
+        endings.collect()
+    }
+
+    /// Withdrawn titles of which the member has licenses all the same.
+    fn held<'a>(&'a self, member: &'a Member) -> BTreeMap<&'a TitleId, &'a Withdrawn> {
+        if self.0.is_empty() {
+            return BTreeMap::new();
+        }
+        let open = member.licenses.values().filter(|license| license.closed.is_none());
+        open.filter_map(|license| self.0.get_key_value(&license.title)).collect()
     }
 
     /// The request as it is to be decided: of a withdrawn title, availability has ended.
@@ -550,7 +650,7 @@ impl Titles {
             Command::Renew { license, .. } => &member.license(license)?.title,
             _ => return None,
         };
-        self.0.get(title).copied()
+        self.0.get(title).map(|withdrawn| withdrawn.since)
     }
 }
 
@@ -576,19 +676,10 @@ async fn withdraw(
     title: &TitleId,
     at: Timestamp,
 ) -> Result<Vec<LicenseId>, EngineError> {
-    let commands = vec![Command::WithdrawTitle { title: title.clone() }];
-    let key = IdempotencyKey::new(&format!("withdrawal:{id}"))
-        .map_err(|error| EngineError::Invalid(error.to_string()))?;
-    let idempotency = Some(idempotency(key, &commands));
-    let facts = MemberFacts::default();
-    let request = Request { at, idempotency, facts, commands };
+    let request = ending(id, title, at);
     let decided = engine.decide(member, request.clone()).await?;
     let answer = match decided.decision.answer {
-        // Somebody took the key for something else; without it the licenses end all the same.
-        Answer::KeyReused => {
-            let request = Request { idempotency: None, ..request };
-            engine.decide(member, request).await?.decision.answer
-        }
+        Answer::KeyReused => engine.decide(member, without_key(request)).await?.decision.answer,
         answer => answer,
     };
     let Answer::Accepted { outcomes, .. } = answer else { return Ok(Vec::new()) };
@@ -597,6 +688,19 @@ async fn withdraw(
         _ => None,
     });
     Ok(closed.unwrap_or_default())
+}
+
+/// A withdrawal's part in one member. Under its key it is counted once, whoever asks first.
+fn ending(id: &str, title: &TitleId, at: Timestamp) -> Request {
+    let commands = vec![Command::WithdrawTitle { title: title.clone() }];
+    let key = IdempotencyKey::new(&format!("withdrawal:{id}")).ok();
+    let idempotency = key.map(|key| idempotency(key, &commands));
+    Request { at, idempotency, facts: MemberFacts::default(), commands }
+}
+
+/// Where somebody took the key for something else, licenses end all the same.
+fn without_key(ending: Request) -> Request {
+    Request { idempotency: None, ..ending }
 }
 
 fn nothing_ended(id: &str) -> Ended {

@@ -93,9 +93,18 @@ impl DemoIdp {
     }
 
     pub(crate) fn operator_token(&self, now: Timestamp) -> String {
+        self.role_token("operator", now)
+    }
+
+    /// For a service of one's own.
+    pub(crate) fn service_token(&self, now: Timestamp) -> String {
+        self.role_token("service", now)
+    }
+
+    fn role_token(&self, role: &str, now: Timestamp) -> String {
         self.sign(now, |claims| {
-            claims["sub"] = json!("demo-operator");
-            claims[ROLE_CLAIM] = json!("operator");
+            claims["sub"] = json!(format!("demo-{role}"));
+            claims[ROLE_CLAIM] = json!(role);
         })
     }
 

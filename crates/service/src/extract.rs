@@ -170,8 +170,18 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<AppState>> for Query<T> {
                     }
                     _ => ("query".to_owned(), text),
                 };
-                Err(Problem::invalid(field, message))
+                Err(Problem::invalid(field, number(message)))
             }
         }
+    }
+}
+
+/// What the standard library says of a number, in words for who wrote it into an address.
+fn number(message: &str) -> &str {
+    match message {
+        "invalid digit found in string"
+        | "cannot parse integer from empty string"
+        | "number too large to fit in target type" => "it is not a whole number, from 0 on",
+        other => other,
     }
 }

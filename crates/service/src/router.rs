@@ -74,6 +74,7 @@ fn demo_idp() -> Router<Arc<AppState>> {
         .route("/demo/members", get(demo::members))
         .route("/demo/token", post(demo::token))
         .route("/demo/operator-token", post(demo::operator_token))
+        .route("/demo/service-token", post(demo::service_token))
         .route("/demo/jwks.json", get(demo::jwks))
 }
 

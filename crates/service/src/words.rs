@@ -53,7 +53,7 @@ pub(crate) fn finding(finding: &Finding, command: Option<&Command>, names: Names
         Code::ExceptionUnknown => "There is no such exception.",
         Code::DeviceKeyMismatch => "Another device is registered under this id.",
         Code::LicenseUnknown => "This download is not known.",
-        Code::LicenseClosed => "This download was given back.",
+        Code::LicenseClosed => closed(command, names),
         Code::LicenseOfOtherDevice => "This download belongs to another device.",
         Code::TermUnknown => "The app names a renewal that has not happened.",
         Code::TitleUnknown => "This title is not in the catalogue.",
@@ -83,6 +83,16 @@ pub(crate) fn finding(finding: &Finding, command: Option<&Command>, names: Names
         }
     };
     fixed.to_owned()
+}
+
+/// Why the license is closed that a renewal is for.
+fn closed(command: Option<&Command>, names: Names<'_>) -> &'static str {
+    let license = match command {
+        Some(Command::Renew { license, .. }) => names.member.license(license),
+        _ => None,
+    };
+    let closed = license.and_then(|license| Some((license, license.closed?.at)));
+    closed.map_or("This download was given back.", |(license, at)| status(license, at))
 }
 
 fn by_exception(raised: u32) -> String {

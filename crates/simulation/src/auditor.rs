@@ -345,7 +345,10 @@ impl Auditor {
                     ledger.receiving(at, &copy.device)?;
                     ledger.gates(at, facts)?;
                 }
-                ledger.copy_mut(license.as_str())?.deliveries += 1;
+                let copy = ledger.copy_mut(license.as_str())?;
+                copy.deliveries += 1;
+                let device = copy.device.clone();
+                ledger.seen(&device, at);
             }
             EventBody::Released { license, by, returned, waits, .. } => {
                 let by = by.as_ref().map(|by| by.as_str());

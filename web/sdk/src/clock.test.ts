@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { behindMs, heard, merged, NEVER_SEEN, nowMs, observe, resume, type Reading } from './clock';
+import { behindMs, heard, merged, NEVER_SEEN, nowMs, observe, offsetMs, resume, type Reading } from './clock';
 
 const HOUR = 3_600_000;
 const at = (deviceMs: number, steadyMs = 0): Reading => ({ deviceMs, steadyMs });
@@ -16,6 +16,14 @@ describe('a device clock that is right', () => {
     const clock = heard(resume(NEVER_SEEN, at(0)), at(10 * HOUR), 9 * HOUR);
     expect(nowMs(clock, at(11 * HOUR, HOUR))).toBe(10 * HOUR);
   });
+});
+
+it('how far a clock is off is told by what was known when it was asked', () => {
+  expect(offsetMs(resume(NEVER_SEEN, at(0)), at(HOUR))).toBeUndefined();
+  const clock = heard(resume(NEVER_SEEN, at(0)), at(10 * HOUR), 7 * HOUR);
+  expect(offsetMs(clock, at(12 * HOUR, 2 * HOUR))).toBe(-3 * HOUR);
+  // Set back by five hours: two more than it was ahead.
+  expect(offsetMs(clock, at(7 * HOUR, 2 * HOUR))).toBe(2 * HOUR);
 });
 
 describe('a device clock that was set back', () => {

@@ -60,6 +60,11 @@ export function heard(clock: Clock, reading: Reading, serverMs: number): Clock {
   return { highestMs, offsetMs, heardMs: serverMs, anchorMs: reading.steadyMs };
 }
 
+/** How far that time is ahead of the device's clock; nobody knows who never heard the server. */
+export function offsetMs(clock: Clock, reading: Reading): number | undefined {
+  return clock.heardMs === 0 ? undefined : Math.round(nowMs(clock, reading) - reading.deviceMs);
+}
+
 /** How far the device's clock stands below the mark; 0 when it was not set back. */
 export function behindMs(clock: Clock, reading: Reading): number {
   const behind = floorMs(clock, reading) - (reading.deviceMs + clock.offsetMs);

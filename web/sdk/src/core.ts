@@ -1,7 +1,7 @@
 // What all parts of the SDK share: this device's key and clock, the door to the server, the leases it
 // has verified. Opened once for a page and a member.
 
-import { behindMs, heard, merged, NEVER_SEEN, nowMs, observe, resume, type Reading } from './clock';
+import { behindMs, heard, merged, NEVER_SEEN, nowMs, observe, offsetMs, resume, type Reading } from './clock';
 import type { Problem } from './contract';
 import type { Copy, Database } from './database';
 import { createApi, type Api } from './http';
@@ -65,6 +65,7 @@ export interface Core {
   readonly key: DeviceKey;
   nowMs(): number;
   behindMs(): number;
+  offsetMs(): number | undefined;
   deviceMs(): number;
   /** Stores the highest time seen. */
   keepTime(): Promise<void>;
@@ -141,6 +142,7 @@ export async function openCore(around: Surroundings): Promise<Core> {
     key,
     nowMs: () => nowMs(clock, reading()),
     behindMs: () => behindMs(clock, reading()),
+    offsetMs: () => offsetMs(clock, reading()),
     deviceMs: () => reading().deviceMs,
     async keepTime() {
       clock = observe(clock, reading());

@@ -515,7 +515,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Withdraws a title for all members. Once this is answered nobody acquires or renews it, and its
-         *     licenses end in the background, also across a restart: a device hears of it when it checks in.
+         *     licenses end in the background, also across a restart. A device hears of it when it next checks in,
+         *     renews or downloads the title again, and that ends them at once where the background is not yet.
          *     Come back to the `Location` for how far that is. A title that is withdrawn already is answered with
          *     that withdrawal (200).
          */
@@ -1550,6 +1551,14 @@ export interface components {
              * @description How far that clock stood below the highest time it had seen.
              */
             readonly clock_behind_ms?: number | null;
+            /**
+             * Format: int64
+             * @description How far the server's time was ahead of that clock by what the device knew when it happened: the
+             *     time as last heard, going on from there and never back. Negative when that clock was ahead.
+             *     Without it the clock is corrected by what it is at the upload, which is wrong when it was set
+             *     in between.
+             */
+            readonly clock_offset_ms?: number | null;
             /** @description By the device's own clock, right or wrong. */
             readonly device_at: components["schemas"]["Instant"];
             readonly license?: components["schemas"]["Id"] | null;
@@ -1592,6 +1601,18 @@ export interface components {
             readonly events: readonly components["schemas"]["SessionEvent"][];
             /** @description Now, by the device's own clock: what the server's time is compared with. */
             readonly sent_at: components["schemas"]["Instant"];
+        };
+        /**
+         * @description `store_unavailable`: the store cannot be read or written now. `store_damaged`: what is stored
+         *     cannot be used. `no_policy`: none is in effect.
+         * @enum {string}
+         */
+        readonly StallCode: "store_unavailable" | "store_damaged" | "no_policy";
+        readonly StalledAnswer: {
+            readonly code: components["schemas"]["StallCode"];
+            /** @description What was found, and what to do. */
+            readonly detail: string;
+            readonly since: components["schemas"]["Instant"];
         };
         /** @enum {string} */
         readonly Status: "ready" | "active" | "returned" | "revoked" | "cancelled" | "expired";
@@ -1842,6 +1863,7 @@ export interface components {
             /** @description Since then nobody acquires or renews it. */
             readonly ordered_at: components["schemas"]["Instant"];
             readonly reason: string;
+            readonly stalled?: components["schemas"]["StalledAnswer"] | null;
             readonly state: components["schemas"]["WithdrawalState"];
             readonly title: components["schemas"]["Id"];
         };

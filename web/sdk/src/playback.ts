@@ -153,6 +153,7 @@ function startSession(
 
   async function record(type: SessionEventType): Promise<void> {
     const behind = core.behindMs();
+    const offset = core.offsetMs();
     told = core.nowMs();
     await core.db.record(
       {
@@ -162,6 +163,7 @@ function startSession(
         device_at: new Date(core.deviceMs()).toISOString(),
         position_ms: Math.round(video.currentTime * 1000),
         ...(held && { license: held.copy.license, term: held.lease.term }),
+        ...(offset !== undefined && { clock_offset_ms: offset }),
         ...(behind > 0 && { clock_behind_ms: behind }),
       },
       told,

@@ -73,7 +73,7 @@ fn the_help_names_every_limit_with_its_default() {
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let error = load(Path::new("nowhere/carnet.toml")).unwrap_err();
-    expect_test::expect!["cannot read the configuration `nowhere/carnet.toml`: No such file or directory (os error 2)"].assert_eq(&format!("{error:#}"));
+    expect_test::expect!["cannot read the configuration `nowhere/carnet.toml` (docs/operations.md has an example): No such file or directory (os error 2)"].assert_eq(&format!("{error:#}"));
 }
 
 #[test]

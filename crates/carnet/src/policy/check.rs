@@ -12,19 +12,19 @@ pub(crate) fn check(path: &Path, strict: bool, horizon: Duration) -> anyhow::Res
     let loaded = load_within(path, horizon)?;
     let warnings = lint(&loaded);
     for warning in &warnings {
-        println!("warning: {warning}");
+        say!("warning: {warning}");
     }
     // The strict reading is a good one: it is told, and nobody has to write it out.
     for unsaid in &loaded.unsaid {
-        println!("note: {unsaid}");
+        say!("note: {unsaid}");
     }
     let (path, version) = (path.display(), &loaded.policy.version);
     match warnings.len() {
-        0 => println!("`{path}` is in order: policy {version}"),
+        0 => say!("`{path}` is in order: policy {version}"),
         number => {
             let warnings = if number == 1 { "warning" } else { "warnings" };
             ensure!(!strict, "`{path}` can be used, and has {number} {warnings}");
-            println!("`{path}` can be used, and has {number} {warnings}: policy {version}");
+            say!("`{path}` can be used, and has {number} {warnings}: policy {version}");
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ pub(crate) fn diff(old: &Path, new: &Path, as_json: bool) -> anyhow::Result<Exit
     if as_json {
         let changes: Vec<Value> = changes.iter().map(change_json).collect();
         let report = json!({ "old": side(&old), "new": side(&new), "changes": changes });
-        println!("{report:#}");
+        say!("{report:#}");
     } else {
         tell(&old, &new, &changes);
     }
@@ -36,19 +36,19 @@ fn side(loaded: &Loaded) -> Value {
 
 fn tell(old: &Loaded, new: &Loaded, changes: &[Change]) {
     let title = |loaded: &Loaded| format!("`{}` ({})", loaded.policy.name, loaded.policy.version);
-    println!("from {} to {}, effective from {}", title(old), title(new), new.policy.effective_from);
+    say!("from {} to {}, effective from {}", title(old), title(new), new.policy.effective_from);
     let mut scope = None;
     for change in changes {
         if scope.replace(&change.scope) != Some(&change.scope) {
-            println!("\nfor {}", change.scope);
+            say!("\nfor {}", change.scope);
         }
         tell_change(change);
     }
     let count = |direction| changes.iter().filter(|it| it.direction == direction).count();
     let (tighter, looser) = (count(Direction::Tighter), count(Direction::Looser));
     match changes.len() {
-        0 => println!("nothing changes"),
-        all => println!(
+        0 => say!("nothing changes"),
+        all => say!(
             "\nchanges: {all}, of which {tighter} tighter, {looser} looser, {} neither or both",
             all - tighter - looser
         ),
@@ -64,20 +64,20 @@ fn tell_change(change: &Change) {
         (Some(old), Some(new)) => format!("{new}; was {old}"),
         (None, None) => String::new(),
     };
-    println!("  {}: {} `{name}` {} ({place})", direction.name(), kind.name(), what.name());
+    say!("  {}: {} `{name}` {} ({place})", direction.name(), kind.name(), what.name());
     for FacetChange { name: facet, old, new, direction } in facets {
         let words = |words: &Option<String>| words.clone().unwrap_or_else(|| "-".to_owned());
         let facet = if facet == name { String::new() } else { format!("{facet}: ") };
         match what {
-            What::Added => println!("    {facet}{}", words(new)),
-            What::Removed => println!("    {facet}{}", words(old)),
+            What::Added => say!("    {facet}{}", words(new)),
+            What::Removed => say!("    {facet}{}", words(old)),
             What::Changed => {
-                println!("    {facet}{} -> {}, {}", words(old), words(new), direction.name());
+                say!("    {facet}{} -> {}, {}", words(old), words(new), direction.name());
             }
         }
     }
     for scope in except {
-        println!("    but not for {scope}, which has its own");
+        say!("    but not for {scope}, which has its own");
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn explain(typed: Explain) -> anyhow::Result<()> {
     let question = question(typed, &loaded);
     let explanation = explained(&loaded, &question);
     if as_json {
-        println!("{:#}", explanation_json(&loaded, &explanation));
+        say!("{:#}", explanation_json(&loaded, &explanation));
     } else {
         tell(&loaded, &question, &explanation);
     }
@@ -57,7 +57,7 @@ fn tell(loaded: &Loaded, question: &Question, explanation: &Explanation) {
     let Question { title, title_facts, member, class, at: _ } = question;
     let MemberFacts { plan, territory, .. } = member;
     let known = |fact: Option<&str>| fact.map_or("unknown".to_owned(), |fact| format!("`{fact}`"));
-    println!(
+    say!(
         "title `{title}` of partner `{}` on a {}, plan {}, territory {}, under policy {}",
         title_facts.partner,
         class.name(),
@@ -67,30 +67,30 @@ fn tell(loaded: &Loaded, question: &Question, explanation: &Explanation) {
     );
     let Explanation { catalogue, terms, tightenings, gates, caps, membership } = explanation;
     for code in catalogue {
-        println!("\nthe catalogue refuses with {}", code.name());
+        say!("\nthe catalogue refuses with {}", code.name());
     }
     if !terms.is_empty() {
-        println!("\nterms");
+        say!("\nterms");
     }
     for Term { name, value, from, instead_of } in terms {
-        println!("  {name} {value}\n    by {}", source(from));
+        say!("  {name} {value}\n    by {}", source(from));
         for (value, from) in instead_of {
-            println!("    instead of {value} by {}", source(from));
+            say!("    instead of {value} by {}", source(from));
         }
     }
     for (head, rules) in [("tightenings", tightenings), ("gates", gates), ("caps", caps)] {
         if !rules.is_empty() {
-            println!("\n{head}");
+            say!("\n{head}");
         }
         rules.iter().for_each(tell_rule);
     }
     if !membership.is_empty() {
-        println!("\nwhen the membership changes");
+        say!("\nwhen the membership changes");
     }
     for Statement { name, says, place } in membership {
         let says: Vec<String> = says.iter().map(|(name, it)| format!("{name}: {it}")).collect();
         let place = place.as_ref().map_or_else(String::new, ToString::to_string);
-        println!("  {name}: {}\n    by {place}", says.join("; "));
+        say!("  {name}: {}\n    by {place}", says.join("; "));
     }
 }
 
@@ -104,9 +104,9 @@ fn tell_rule(rule: &Rule) {
         Verdict::Tightens => "tightens".to_owned(),
     };
     let says: Vec<String> = says.iter().map(|(name, words)| format!("{name}: {words}")).collect();
-    println!("  {id}: {verdict}\n    {}\n    by {}", says.join("; "), source(from));
+    say!("  {id}: {verdict}\n    {}\n    by {}", says.join("; "), source(from));
     for from in instead_of {
-        println!("    instead of the one by {}", source(from));
+        say!("    instead of the one by {}", source(from));
     }
 }
 

@@ -96,10 +96,10 @@ fn csv_to(path: &Path) -> anyhow::Result<csv::Writer<Box<dyn Write + Send>>> {
 
 fn print(what_if: &WhatIf, report: &Report) {
     let Report { members, events, requests, .. } = report;
-    println!("draft {}", what_if.draft.version);
-    println!("{members} members, {events} events; {requests} requests asked again");
+    say!("draft {}", what_if.draft.version);
+    say!("{members} members, {events} events; {requests} requests asked again");
     if report.is_unchanged() {
-        println!("everything would have been answered as it was");
+        say!("everything would have been answered as it was");
     }
     for (kind, words) in [
         (Kind::RefusedInstead, "accepted, and would be refused"),
@@ -110,9 +110,9 @@ fn print(what_if: &WhatIf, report: &Report) {
     ] {
         print_differing(words, report.differing(kind));
     }
-    println!();
+    say!();
     for sentence in service::WhatIfReport::cannot_know() {
-        println!("{sentence}");
+        say!("{sentence}");
     }
 }
 
@@ -121,20 +121,20 @@ fn print_differing(words: &str, differing: &Differing) {
     if *requests == 0 {
         return;
     }
-    println!();
-    println!(
+    say!();
+    say!(
         "{requests} requests of {members} members for {} titles of {} partners: {words}",
         titles.len(),
         partners.len()
     );
     for (Reason { code, rule }, count) in what_if::most(reasons).into_iter().take(SHOWN_MAX) {
         let rule = rule.as_ref().map(|rule| format!(" `{rule}`")).unwrap_or_default();
-        println!("  {count:>8}  {}{rule}", code.name());
+        say!("  {count:>8}  {}{rule}", code.name());
     }
     for what_if::Difference { member, compared } in examples.iter().take(SHOWN_MAX) {
         let asked: Vec<_> = compared.commands.iter().map(|command| command.name()).collect();
         let titles: Vec<_> = compared.titles.iter().map(|(title, _)| title.as_str()).collect();
-        println!(
+        say!(
             "  {}  `{member}` asked to {} `{}`: {} then, {} under the draft",
             compared.at,
             asked.join(", "),

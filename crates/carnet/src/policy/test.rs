@@ -28,7 +28,7 @@ pub(crate) fn test(path: &Path, policy: Option<&Path>) -> anyhow::Result<()> {
         let outcome = scenario::run(scenario, &loaded.policy);
         if let Some(told) = told(scenario, &outcome) {
             failed += 1;
-            println!("{told}");
+            say!("{told}");
         }
     }
     let all = scenarios.len();
@@ -37,7 +37,7 @@ pub(crate) fn test(path: &Path, policy: Option<&Path>) -> anyhow::Result<()> {
         "{failed} of {all} scenarios failed under policy {}",
         loaded.policy.version
     );
-    println!("{all} of {all} scenarios pass under policy {}", loaded.policy.version);
+    say!("{all} of {all} scenarios pass under policy {}", loaded.policy.version);
     Ok(())
 }
 

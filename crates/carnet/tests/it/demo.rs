@@ -15,6 +15,8 @@ fn the_demo_starts_says_where_it_is_and_keeps_its_keys_to_itself() {
     carnet.wait_for_words("api documentation: http://");
     let operator = carnet.wait_for_words("operator token: ");
     assert!(operator.contains(&carnet.url("/demo/operator-token")), "{operator}");
+    let service = carnet.wait_for_words("service token: ");
+    assert!(service.contains(&carnet.url("/demo/service-token")), "{service}");
     carnet.wait_for_words("Stop with Ctrl-C");
 
     let nobody = Client::new(&carnet, String::new());

@@ -1,10 +1,11 @@
 //! What it says when something is wrong: which file, which line, what to do. Nothing is touched.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
-use crate::process::{output, stderr};
+use crate::process::{command, output, stderr};
 use crate::world::{POLICY, World, catalogue, title};
 
 /// Runs until it refuses to; the answer is what it said, with the world's directory as `DIR`.
@@ -163,4 +164,33 @@ fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
         .collect();
     files.sort();
     files
+}
+
+/// As behind `| head`.
+#[test]
+fn a_reader_who_has_heard_enough_is_no_bug() {
+    let (stdout, stderr) = (Stdio::piped(), Stdio::piped());
+    let mut child = command().arg("openapi").stdout(stdout).stderr(stderr).spawn().unwrap();
+    // More than a pipe holds is yet to come.
+    child.stdout.take().unwrap().read_exact(&mut [0; 1]).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), crate::process::stderr(&output)), (Some(1), String::new()));
+}
+
+#[test]
+fn a_directory_that_holds_stores_is_no_store() {
+    let world = World::new(1);
+    world.serve().kill();
+    for command_of_store in ["verify", "accept"] {
+        let data = world.path("data");
+        let output = command().args(["store", command_of_store]).arg(data).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        expect_test::expect![
+            "error: `DIR/data` holds two stores: name `ledger` or `viewing` in it"
+        ]
+        .assert_eq(&said(&world, &output));
+    }
+    let ledger = world.path("data/ledger");
+    let output = command().args(["store", "accept"]).arg(ledger).output().unwrap();
+    expect_test::expect!["error: `DIR/data/ledger` has a watermark, so there is nothing to accept: `carnet store verify` says whether it is whole"].assert_eq(&said(&world, &output));
 }

@@ -61,8 +61,7 @@ impl World {
         world.write("catalogue.jsonl", &catalogue(titles));
         let keys = JwkSet::new(vec![world.identity.public_jwk()]);
         world.write("jwks.json", &serde_json::to_string(&keys).unwrap());
-        let sealed = seal(r#"{"keys":[]}"#, &MasterKey::parse(&world.master).unwrap()).unwrap();
-        world.write("content-keys.json", &sealed);
+        world.seal(r#"{"keys":[]}"#);
         SigningKeys::load_or_create(&world.path("signing")).unwrap();
         world
     }
@@ -75,6 +74,11 @@ impl World {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn seal(&self, keys: &str) {
+        let sealed = seal(keys, &MasterKey::parse(&self.master).unwrap()).unwrap();
+        self.write("content-keys.json", &sealed);
     }
 
     pub(crate) fn command(&self) -> Command {

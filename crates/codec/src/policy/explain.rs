@@ -265,26 +265,34 @@ impl<'a> Desk<'a> {
         let selected = |of: &Of, when: &When| selects(of, when, &asked);
         let any = (Of::default(), When::default());
         let parts = [
-            ("tags", Of { tags: of.tags.clone(), ..any.0.clone() }, any.1.clone()),
-            ("device class", Of { classes: of.classes.clone(), ..any.0.clone() }, any.1.clone()),
-            ("plan", any.0.clone(), When { plans: when.plans.clone(), ..any.1.clone() }),
+            ("other tags", Of { tags: of.tags.clone(), ..any.0.clone() }, any.1.clone()),
             (
-                "territory",
+                "another device class",
+                Of { classes: of.classes.clone(), ..any.0.clone() },
+                any.1.clone(),
+            ),
+            ("another plan", any.0.clone(), When { plans: when.plans.clone(), ..any.1.clone() }),
+            (
+                "another territory",
                 any.0.clone(),
                 When { territories: when.territories.clone(), ..any.1.clone() },
             ),
             (
-                "security level",
+                "another security level",
                 any.0.clone(),
                 When { security_levels: when.security_levels.clone(), ..any.1.clone() },
             ),
-            ("account", any.0.clone(), When { accounts: when.accounts.clone(), ..any.1.clone() }),
+            (
+                "another account",
+                any.0.clone(),
+                When { accounts: when.accounts.clone(), ..any.1.clone() },
+            ),
         ];
         let unselected = parts.iter().filter(|(_, of, when)| !selected(of, when));
         let unselected: Vec<&str> = unselected.map(|(name, ..)| *name).collect();
         let unknown = needs.iter().find(|fact| !fact.is_known(member, Some(title_facts)));
         if !unselected.is_empty() {
-            return Verdict::NotAsked(format!("for another {}", unselected.join(" and ")));
+            return Verdict::NotAsked(format!("for {}", unselected.join(" and ")));
         }
         if let Some(fact) = unknown {
             return Verdict::NotAsked(format!("without `{}`", fact.name()));

@@ -233,8 +233,8 @@ fn a_reducer_that_changed_has_another_fingerprint() {
         told.push_str(&format!("{hash:?}\n"));
     }
     expect![[r#"
-        version 6
-        8fd49784f83af1e3
+        version 7
+        1e9a97c02ea19496
         SHA256:36295ff497d1e9e8ac100236664748bbef5476ce60ccfc2eb3214f63519cb4ac
         SHA256:42829d7fb142021b6a215c4fef23e45247d4b0496b7adb398bf70f3639e6bfe8
     "#]]

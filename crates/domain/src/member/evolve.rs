@@ -52,6 +52,8 @@ pub fn follow(member: &mut Member, event: &Event) {
         EventBody::Reissued { license: id, term, .. } => {
             if let Some(license) = license_mut(member, id) {
                 license.deliveries = license.deliveries.saturating_add(1);
+                let device = license.device.clone();
+                seen(member, &device, *at);
             }
             Some(Effect::Held { license: id.clone(), term: *term, how: Held::Reissued })
         }

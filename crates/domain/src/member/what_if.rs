@@ -83,12 +83,12 @@ pub fn what_if(
     past.member
 }
 
-/// Events of one append have the time and the key of their request; of a command without a key
 fn resume(warrant: Option<&Warrant>) -> Command {
     Command::ResumeMembership { warrant: warrant.cloned() }
 }
 
-/// only a check-in records more than one.
+/// Events of one append have the time and the key of their request, or of the withdrawal that ended
+/// something first; of a command without a key only a check-in records more than one.
 fn of_one_request(event: &Event, next: &Event) -> bool {
     let refused = |event: &Event| matches!(event.body, EventBody::Refused(_));
     event.at == next.at

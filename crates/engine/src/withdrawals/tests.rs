@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::Poll;
 
-use domain::member::Code;
+use domain::member::{CheckedIn, Code, Holding};
+use store::ReadError;
 use store::memory::MemoryStore;
 
 use super::*;
@@ -94,25 +95,135 @@ fn a_withdrawn_title_ends_for_all_and_nobody_acquires_it() {
     }
 }
 
-#[test]
-fn a_renewal_of_a_withdrawn_title_is_told_so_too() {
-    let engine = open(&MemoryStore::new());
-    decide(&engine, "ana", request(at(0), vec![register("phone")])).unwrap();
-    acquired_by(&engine, "ana", "phone", "film", "l-1");
-    withdraw_title(&engine, order("w-1", "film", at(10)));
-    let Command::Acquire { title_facts, .. } = acquire("phone", "film", "l-1") else {
+fn check_in(device: &str, licenses: &[&str]) -> Command {
+    let holding = |id: &&str| Holding { license: LicenseId::new(id).unwrap(), started: false };
+    let holdings = licenses.iter().map(holding).collect();
+    Command::CheckIn { device: device.parse().unwrap(), holdings }
+}
+
+fn renew(license: &str) -> Command {
+    let Command::Acquire { device, title_facts, license, .. } = acquire("phone", "film", license)
+    else {
         unreachable!()
     };
-    let renew = Command::Renew {
-        device: "phone".parse().unwrap(),
-        license: LicenseId::new("l-1").unwrap(),
-        term: 1,
-        title_facts,
-        automatic: false,
-    };
-    let days_29 = 29 * 86_400;
-    let renewed = decide(&engine, "ana", request(at(days_29), vec![renew])).unwrap();
-    assert_eq!(refusal(&renewed), Some(Code::TitleNoLongerAvailable));
+    Command::Renew { device, license, term: 1, title_facts, automatic: false }
+}
+
+/// Ana has two films on her phone and one of them on her tablet, and it is withdrawn at 10 s.
+fn before_the_walk(store: &MemoryStore) -> Engine {
+    let engine = open(store);
+    decide(&engine, "ana", request(at(0), vec![register("phone"), register("tablet")])).unwrap();
+    acquired_by(&engine, "ana", "phone", "film", "l-1");
+    acquired_by(&engine, "ana", "phone", "other", "l-2");
+    acquired_by(&engine, "ana", "tablet", "film", "l-3");
+    withdraw_title(&engine, order("w-1", "film", at(10)));
+    engine
+}
+
+fn checked_in(decided: &Decided) -> &CheckedIn {
+    match &decided.decision.answer {
+        Answer::Accepted { outcomes, .. } => match &outcomes[..] {
+            [.., Outcome::CheckedIn(checked_in)] => checked_in,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+fn ids(ids: &[&str]) -> Vec<LicenseId> {
+    ids.iter().map(|id| LicenseId::new(id).unwrap()).collect()
+}
+
+/// The walk that comes afterwards has nothing to do for Ana, and counts what ended for her.
+#[track_caller]
+fn the_walk_finds_it_done(store: &MemoryStore, engine: &Engine) {
+    let before = stored(store, "ana");
+    walk_to_its_end(engine, at(100));
+    assert_eq!(stored(store, "ana"), before, "nothing is left to be done");
+    let Progress { members, licenses, failures, .. } =
+        engine.withdrawals().get("w-1").unwrap().progress;
+    assert_eq!((members, licenses, failures), (1, 2, 0));
+}
+
+#[test]
+fn a_device_hears_of_the_end_when_it_checks_in_before_the_walk_is_there() {
+    let store = MemoryStore::new();
+    let engine = before_the_walk(&store);
+    let ask = || vec![check_in("phone", &["l-1", "l-2"])];
+    let heard = decide(&engine, "ana", keyed("k-1", at(11), ask())).unwrap();
+    let CheckedIn { held, ended, .. } = checked_in(&heard);
+    assert_eq!((held, ended), (&ids(&["l-2"]), &ids(&["l-1"])));
+    let kinds: Vec<_> = heard.decision.events.iter().map(|event| &event.body).collect();
+    assert!(
+        matches!(kinds[..], [EventBody::TitleWithdrawn { .. }, EventBody::CheckedIn { .. }]),
+        "{kinds:?}"
+    );
+    let again = decide(&engine, "ana", keyed("k-1", at(12), ask())).unwrap();
+    assert_eq!(checked_in(&again), checked_in(&heard), "a retry hears the same");
+    assert!(again.decision.events.is_empty());
+    the_walk_finds_it_done(&store, &engine);
+}
+
+#[test]
+fn the_end_comes_first_in_a_list_and_with_a_refusal_as_well() {
+    let store = MemoryStore::new();
+    let engine = before_the_walk(&store);
+    // By the clock of a caller who is a little behind.
+    let list = vec![acquire("phone", "third", "l-4"), check_in("phone", &["l-1"])];
+    let listed = decide(&engine, "ana", request(at(9), list)).unwrap();
+    assert_eq!(checked_in(&listed).ended, ids(&["l-1"]), "its place went to another title");
+    assert!(listed.decision.events.iter().all(|event| event.at == at(10)));
+    the_walk_finds_it_done(&store, &engine);
+
+    let store = MemoryStore::new();
+    let engine = before_the_walk(&store);
+    let renewed = decide(&engine, "ana", request(at(11), vec![renew("l-1")])).unwrap();
+    assert_eq!(refusal(&renewed), Some(Code::LicenseClosed), "what has ended is not renewed");
+    let again = decide(&engine, "ana", request(at(12), vec![acquire("phone", "film", "l-5")]));
+    assert_eq!(refusal(&again.unwrap()), Some(Code::TitleNoLongerAvailable));
+    the_walk_finds_it_done(&store, &engine);
+}
+
+#[test]
+fn a_retry_of_what_was_acquired_before_brings_no_lease_after_the_order() {
+    let store = MemoryStore::new();
+    let engine = open(&store);
+    decide(&engine, "ana", request(at(0), vec![register("phone")])).unwrap();
+    let ask = || vec![acquire("phone", "film", "l-1")];
+    decide(&engine, "ana", keyed("k-1", at(1), ask())).unwrap();
+    withdraw_title(&engine, order("w-1", "film", at(10)));
+    let again = decide(&engine, "ana", keyed("k-1", at(11), ask())).unwrap();
+    assert!(matches!(again.decision.answer, Answer::Accepted { repeated: true, .. }));
+    let license = again.member.license(&LicenseId::new("l-1").unwrap()).unwrap();
+    assert!(!license.held(at(11)), "a lease is made for what is held");
+}
+
+#[test]
+fn whoever_looks_finds_it_ended_and_nothing_is_recorded_for_that() {
+    let store = MemoryStore::new();
+    let engine = before_the_walk(&store);
+    let before = stored(&store, "ana");
+    let (version, state) = block_on(engine.member(&member("ana"))).unwrap();
+    assert_eq!((version, stored(&store, "ana")), (before, before));
+    let closed = |id: &str| state.license(&LicenseId::new(id).unwrap()).unwrap().closed;
+    assert_eq!(closed("l-1").map(|closed| closed.at), Some(at(10)), "since it was ordered");
+    assert_eq!(closed("l-2"), None);
+    // Reporting and giving back ask for no license: they leave it to the walk.
+    decide(&engine, "ana", request(at(11), vec![release("l-2")])).unwrap();
+    assert_eq!(stored(&store, "ana"), before + 1);
+    block_on(engine.withdrawals().lift("w-1", warrant(), at(12))).unwrap();
+    let (_, state) = block_on(engine.member(&member("ana"))).unwrap();
+    let license = state.license(&LicenseId::new("l-1").unwrap()).unwrap();
+    assert_eq!(license.closed, None, "it had not ended when that was lifted");
+}
+
+#[test]
+fn a_key_that_somebody_took_keeps_nothing_from_ending() {
+    let store = MemoryStore::new();
+    let engine = before_the_walk(&store);
+    decide(&engine, "ana", keyed("withdrawal:w-1", at(11), vec![release("l-2")])).unwrap();
+    let heard = decide(&engine, "ana", request(at(12), vec![check_in("phone", &["l-1"])])).unwrap();
+    assert_eq!(checked_in(&heard).ended, ids(&["l-1"]));
 }
 
 #[test]
@@ -193,6 +304,30 @@ fn what_cannot_be_read_is_counted_and_stops_nobody_else() {
     assert_eq!((failed.progress.licenses, failed.progress.failures), (1, 2), "{failed:?}");
     let again = withdraw_title(&engine, order("w-2", "film", at(12)));
     assert_eq!(again.state(), State::Running, "asked again, it is walked again");
+}
+
+#[test]
+fn a_walk_that_does_not_go_on_says_why_and_goes_on_by_itself() {
+    let store = FaultyStore::new();
+    let engine = engine(Arc::new(store.clone()));
+    decide(&engine, "ana", request(at(0), vec![register("phone")])).unwrap();
+    acquired_by(&engine, "ana", "phone", "film", "l-1");
+    withdraw_title(&engine, order("w-1", "film", at(10)));
+    assert_eq!(engine.withdrawals().stalled(), None);
+    let step = |seconds| block_on(engine.withdrawals().step(&engine, at(seconds)));
+    let damaged = EngineError::Corrupt("block 7".to_owned());
+    store.state.lock().unwrap().feed_fails = Some(ReadError::Unavailable("no answer".to_owned()));
+    step(11).unwrap_err();
+    store.state.lock().unwrap().feed_fails = Some(ReadError::Corrupt("block 7".to_owned()));
+    step(12).unwrap_err();
+    let stalled = Stall { since: at(11), error: damaged };
+    assert_eq!(engine.withdrawals().stalled(), Some(stalled), "the last why, since the first");
+    assert_eq!(engine.withdrawals().get("w-1").unwrap().state(), State::Running);
+    store.state.lock().unwrap().feed_fails = None;
+    assert_eq!(step(13), Ok(Step::Walked));
+    assert_eq!(engine.withdrawals().stalled(), None);
+    walk_to_its_end(&engine, at(14));
+    assert_eq!(engine.withdrawals().get("w-1").unwrap().progress.licenses, 1);
 }
 
 #[test]
@@ -311,6 +446,7 @@ struct World {
     told: BTreeMap<String, Progress>,
     finished: u64,
     refused: u64,
+    given: u64,
 }
 
 impl World {
@@ -343,12 +479,11 @@ impl World {
         if self.random.below(3) == 0 {
             commands.insert(0, register(device));
         }
-        if self.random.below(4) == 0 {
-            let before = format!("l-{}", self.random.below(self.made));
-            commands = vec![release(&before)];
+        match self.random.below(5) {
+            0 => commands = vec![release(&format!("l-{}", self.random.below(self.made)))],
+            1 => commands = vec![check_in(device, &[])],
+            _ => {}
         }
-        let acquires = matches!(commands.last(), Some(Command::Acquire { .. }));
-        let withdrawn = withdrawn.filter(|_| acquires);
         process.waiting.push((
             true,
             Box::pin(async move {
@@ -406,11 +541,13 @@ impl World {
         drop(process.waiting.swap_remove(which));
         match told {
             Told::Asked { title, withdrawn, decided } => {
-                let code = decided.ok().as_ref().and_then(refusal);
+                let code = decided.as_ref().ok().and_then(refusal);
                 self.refused += u64::from(code == Some(Code::TitleNoLongerAvailable));
                 // Unless it was lifted meanwhile.
                 let all_along = withdrawn.is_some_and(|n| self.withdrawn.get(title) == Some(&n));
-                assert!(!all_along || code.is_some(), "`{title}` was acquired");
+                let given = decided.as_ref().map(given).unwrap_or_default();
+                assert!(!all_along || !given.iter().any(|of| of.as_str() == title), "{title}");
+                self.given += given.len() as u64;
             }
             Told::Ordered { title, answered } => {
                 // Whoever lifts it at the same time may be the second of the two.
@@ -442,6 +579,17 @@ impl World {
             }
         }
     }
+}
+
+/// The titles that the answer brings leases of.
+fn given(decided: &Decided) -> Vec<TitleId> {
+    let Answer::Accepted { outcomes, .. } = &decided.decision.answer else { return Vec::new() };
+    let licenses = outcomes.iter().flat_map(|outcome| match outcome {
+        Outcome::Held { license, .. } => std::slice::from_ref(license),
+        Outcome::CheckedIn(checked_in) => &checked_in.held,
+        _ => &[],
+    });
+    licenses.map(|id| decided.member.license(id).unwrap().title.clone()).collect()
 }
 
 /// What the members' streams say that each withdrawal ended: members and licenses.
@@ -485,6 +633,7 @@ fn live(seed: u64) -> World {
         told: BTreeMap::new(),
         finished: 0,
         refused: 0,
+        given: 0,
     };
     let mut process = world.start();
     for _ in 0..3_000 {
@@ -542,13 +691,17 @@ fn a_withdrawal_comes_to_its_end_whatever_happens() {
     let seed: u64 =
         std::env::var("CARNET_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap());
     println!("CARNET_SEED={seed} brings this back");
-    let (mut finished, mut refused, mut licenses) = (0, 0, 0);
+    let (mut finished, mut refused, mut licenses, mut given) = (0, 0, 0, 0);
     for number in 0..60 {
         let world = live(seed.wrapping_add(number));
         finished += world.finished;
         refused += world.refused;
+        given += world.given;
         licenses += world.told.values().map(|told| told.licenses).sum::<u64>();
     }
-    println!("{finished} walks, {licenses} licenses ended, {refused} refused for it");
-    assert!(finished > 60 && licenses > 60 && refused > 60, "too little happens here");
+    println!(
+        "{finished} walks, {licenses} licenses ended, {refused} refused for it, {given} given"
+    );
+    let enough = [finished, licenses, refused, given].into_iter().all(|count| count > 60);
+    assert!(enough, "too little happens here");
 }

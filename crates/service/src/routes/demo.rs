@@ -60,18 +60,25 @@ pub(crate) async fn token(
 pub(crate) async fn operator_token(
     State(state): State<Arc<AppState>>,
 ) -> Result<Response, Problem> {
-    let token = idp(&state)?.operator_token(state.now());
-    Ok(not_kept(json!({
-        "access_token": token,
-        "token_type": "Bearer",
-        "expires_in": TOKEN_TTL_SECONDS,
-    })))
+    Ok(bearer(idp(&state)?.operator_token(state.now())))
+}
+
+pub(crate) async fn service_token(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
+    Ok(bearer(idp(&state)?.service_token(state.now())))
 }
 
 pub(crate) async fn jwks(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
     let keys = serde_json::to_value(idp(&state)?.keys())
         .map_err(|error| Problem::internal(error.to_string()))?;
     Ok(Json(keys).into_response())
+}
+
+fn bearer(token: String) -> Response {
+    not_kept(json!({
+        "access_token": token,
+        "token_type": "Bearer",
+        "expires_in": TOKEN_TTL_SECONDS,
+    }))
 }
 
 fn not_kept(body: Value) -> Response {

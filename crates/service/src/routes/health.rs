@@ -99,6 +99,7 @@ pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let withdrawals = state.engine.withdrawals().list();
     let (running, _) = sum(&withdrawals, |one| one.state() == Standing::Running);
+    let stalled = if state.engine.withdrawals().stalled().is_some() { running } else { 0 };
     let (failed, _) = sum(&withdrawals, |one| one.state() == Standing::Failed);
     let (_, Progress { licenses, .. }) = sum(&withdrawals, |_| true);
     let gauges = [
@@ -116,6 +117,7 @@ pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
         ("carnet_engine_conflicts", "Appends that were too late", stats.conflicts),
         ("carnet_engine_unknown", "Appends whose answer was lost", stats.unknown),
         ("carnet_withdrawals_running", "Withdrawn titles whose licenses are ending", running),
+        ("carnet_withdrawals_stalled", "Of these, those that do not get on", stalled),
         ("carnet_withdrawals_failed", "Withdrawn titles of which licenses may be left", failed),
         ("carnet_withdrawals_licenses", "Licenses that withdrawals have ended", licenses),
         ("carnet_grants_remembered", "Grants in memory", number(state.grant_memory.len())),

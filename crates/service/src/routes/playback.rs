@@ -31,6 +31,7 @@ pub(crate) struct TitlePath {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ContextQuery {
     intent: Intent,
@@ -39,6 +40,7 @@ pub(crate) struct ContextQuery {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EligibilityQuery {
     device: Device,

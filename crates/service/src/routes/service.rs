@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::member::{Command, Outcome, Warrant};
 use domain::{KeyThumbprint, Member, MemberFacts, MemberId, TitleFacts, TitleId};
 use drm::jwk::Jwk;
@@ -188,7 +190,14 @@ fn thumbprint(
 ) -> Result<KeyThumbprint, Problem> {
     match (jwk, given) {
         (Some(jwk), None) => devices::thumbprint(field, jwk),
-        (None, Some(Key { 0: thumbprint })) => Ok(thumbprint),
+        // Any other text would be a device that no key ever proves to be.
+        (None, Some(Key { 0: given })) => match URL_SAFE_NO_PAD.decode(given.as_str()) {
+            Ok(bytes) if bytes.len() == 32 => Ok(given),
+            _ => Err(Problem::invalid(
+                field.replace(".jwk", ".key_thumbprint"),
+                "a thumbprint (RFC 7638) is SHA-256 in base64url without padding: 43 characters",
+            )),
+        },
         _ => Err(Problem::invalid(field, "give one of `jwk` and `key_thumbprint`")),
     }
 }

@@ -126,15 +126,22 @@ fn sort_out(events: Vec<SessionEvent>, reported: Option<&Ranges>) -> (Vec<Sessio
     (new, repeated)
 }
 
-/// How far the server's clock is ahead of the device's, at the time of the upload.
+/// How far the server's clock is ahead of the device's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Offset {
     ms: i64,
 }
 
 impl Offset {
+    /// At the time of the upload.
     fn of(received_at: Timestamp, sent_at: Timestamp) -> Self {
         Self { ms: received_at.as_millis() - sent_at.as_millis() }
+    }
+
+    /// When it happened. The device's own word is from before the clock was set, if it was: mostly
+    /// that is done on coming online, when everything was played already.
+    fn occurred_at(self, event: &SessionEvent) -> Timestamp {
+        event.clock_offset_ms.map_or(self, |ms| Self { ms }).correct(event.device_at.0)
     }
 
     fn correct(self, device_at: Timestamp) -> Timestamp {
@@ -153,7 +160,7 @@ fn raw(event: &SessionEvent, offset: Offset, received_at: Timestamp) -> RawEvent
         license: event.license.as_ref().map(|license| license.0.clone()).zip(event.term),
         what: event.kind.into(),
         // Nothing that was told has yet to happen.
-        occurred_at: offset.correct(event.device_at.0).min(received_at),
+        occurred_at: offset.occurred_at(event).min(received_at),
         device_at: event.device_at.0,
         clock_behind_ms: event.clock_behind_ms,
         position_ms: event.position_ms,
@@ -169,7 +176,7 @@ fn play(event: &SessionEvent, offset: Offset) -> Option<PlayReport> {
         sequence: event.sequence,
         license: event.license.as_ref()?.0.clone(),
         term: event.term?,
-        occurred_at: offset.correct(event.device_at.0),
+        occurred_at: offset.occurred_at(event),
         device_at: event.device_at.0,
     })
 }

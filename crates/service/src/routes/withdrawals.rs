@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine::withdrawals::{Answered, Order, State as Standing, Withdrawal};
+use engine::EngineError;
+use engine::withdrawals::{Answered, Order, Stall, State as Standing, Withdrawal};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -58,6 +59,44 @@ pub(crate) struct WithdrawalAnswer {
     events_total: Option<u64>,
     /// How often something stored could not be read, so that licenses may be left.
     failures: u64,
+    /// It runs and does not get on: no license ends but where a device asks. It is tried again every
+    /// few seconds and goes on by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stalled: Option<StalledAnswer>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StalledAnswer {
+    since: Instant,
+    code: StallCode,
+    /// What was found, and what to do.
+    detail: String,
+}
+
+/// `store_unavailable`: the store cannot be read or written now. `store_damaged`: what is stored
+/// cannot be used. `no_policy`: none is in effect.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum StallCode {
+    StoreUnavailable,
+    StoreDamaged,
+    NoPolicy,
+}
+
+impl StalledAnswer {
+    fn new(Stall { since, error }: Stall) -> Self {
+        let (code, remedy) = match error {
+            EngineError::Corrupt(_) => (
+                StallCode::StoreDamaged,
+                "; stop the service, run `carnet store verify`, and restore a backup if it says so",
+            ),
+            EngineError::NoPolicy { .. } => (StallCode::NoPolicy, ""),
+            EngineError::Unavailable(_)
+            | EngineError::Invalid(_)
+            | EngineError::Overloaded { .. } => (StallCode::StoreUnavailable, ""),
+        };
+        Self { since: since.into(), code, detail: format!("{error}{remedy}") }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -100,6 +139,7 @@ impl WithdrawalAnswer {
             reason: warrant.reason,
         });
         let progress = withdrawal.progress;
+        let stalled = state.engine.withdrawals().stalled();
         Self {
             id: withdrawal.id,
             title: (&withdrawal.title).into(),
@@ -114,12 +154,14 @@ impl WithdrawalAnswer {
             events: progress.events,
             events_total: state.engine.withdrawals().events().filter(|_| running),
             failures: progress.failures,
+            stalled: stalled.filter(|_| running).map(StalledAnswer::new),
         }
     }
 }
 
 /// Withdraws a title for all members. Once this is answered nobody acquires or renews it, and its
-/// licenses end in the background, also across a restart: a device hears of it when it checks in.
+/// licenses end in the background, also across a restart. A device hears of it when it next checks in,
+/// renews or downloads the title again, and that ends them at once where the background is not yet.
 /// Come back to the `Location` for how far that is. A title that is withdrawn already is answered with
 /// that withdrawal (200).
 #[utoipa::path(

@@ -186,6 +186,11 @@ pub(crate) struct SessionEvent {
     pub kind: SessionEventKind,
     /// By the device's own clock, right or wrong.
     pub device_at: Instant,
+    /// How far the server's time was ahead of that clock by what the device knew when it happened: the
+    /// time as last heard, going on from there and never back. Negative when that clock was ahead.
+    /// Without it the clock is corrected by what it is at the upload, which is wrong when it was set
+    /// in between.
+    pub clock_offset_ms: Option<i64>,
     /// How far that clock stood below the highest time it had seen.
     pub clock_behind_ms: Option<u64>,
     pub position_ms: Option<u64>,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{DAY_MS, SERVICE_KEY, World};
+use crate::world::{DAY_MS, SERVICE_KEY, THUMBPRINT, World};
 
 /// Rule, what is left, whether it warns, and the sentence.
 fn told(caps: &Value) -> Vec<(&str, u64, bool, &str)> {
@@ -58,7 +58,7 @@ fn a_list_tells_each_command_what_is_left_after_all_of_them() {
     let body = json!({
         "facts": { "plan": "standard", "territory": "DE" },
         "commands": [
-            { "do": "register_device", "device": "phone", "name": "", "class": "phone", "key_thumbprint": "thumb" },
+            { "do": "register_device", "device": "phone", "name": "", "class": "phone", "key_thumbprint": THUMBPRINT },
             acquire("film"),
             { "do": "release", "license": "lic_none" },
             acquire("film-2"),

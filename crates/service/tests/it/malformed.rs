@@ -176,6 +176,7 @@ fn headers_paths_and_queries_are_checked() {
             "unknown variant `rent`",
         ),
         ("/v1/titles/film/eligibility?device=a%20b", "query.device", "printable ASCII"),
+        ("/v1/titles/film/eligibility?device=phone&plan=x", "query.plan", "unknown field `plan`"),
         ("/v1/titles/film/eligibility", "query", "missing field `device`"),
     ] {
         check(&ana.call("GET", path).send(), 400, field, message);
@@ -184,7 +185,7 @@ fn headers_paths_and_queries_are_checked() {
     for (path, message) in [
         ("/v1/operator/members/ana/timeline?limit=0", "1 to 1000"),
         ("/v1/operator/members/ana/timeline?limit=1001", "1 to 1000"),
-        ("/v1/operator/members/ana/viewing?limit=ten", "invalid digit"),
+        ("/v1/operator/members/ana/viewing?limit=ten", "it is not a whole number"),
     ] {
         check(&world.call("GET", path).token(&operator).send(), 400, "query.limit", message);
     }
@@ -225,6 +226,11 @@ fn a_service_command_names_its_position_and_what_is_wrong() {
             json!({ "do": "register_device", "device": "d", "name": "n", "class": "phone" }),
             "commands[1].jwk",
             "one of `jwk` and `key_thumbprint`",
+        ),
+        (
+            json!({ "do": "register_device", "device": "d", "name": "n", "class": "phone", "key_thumbprint": "x" }),
+            "commands[1].key_thumbprint",
+            "43 characters",
         ),
     ] {
         let answer = send(command);

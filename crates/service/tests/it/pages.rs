@@ -172,6 +172,15 @@ fn the_demo_signs_in_without_a_password_and_exists_only_there() {
     let path = "/v1/operator/members/ana/timeline";
     assert_eq!(world.call("GET", path).token(operator).send().status, 200);
     assert_eq!(world.call("GET", path).token(token).send().code(), "role_missing");
+    let service = world.call("POST", "/demo/service-token").send();
+    let service = service.json["access_token"].as_str().unwrap();
+    let lapse = json!({ "commands": [{ "do": "lapse_membership" }] });
+    let ask = |token: &str| {
+        let call = world.call("POST", "/v1/service/members/ana/commands").token(token);
+        call.key("k").json(&lapse).send()
+    };
+    assert_eq!(ask(service).status, 200);
+    assert_eq!(ask(operator).code(), "role_missing");
     let nobody = world.call("POST", "/demo/token").json(&json!({ "member": "eve" })).send();
     assert_eq!(nobody.json["errors"][0]["field"], "member");
     let keys = world.call("GET", "/demo/jwks.json").send();
@@ -182,6 +191,7 @@ fn the_demo_signs_in_without_a_password_and_exists_only_there() {
         ("GET", "/demo/members"),
         ("POST", "/demo/token"),
         ("POST", "/demo/operator-token"),
+        ("POST", "/demo/service-token"),
         ("GET", "/demo/jwks.json"),
     ] {
         assert_eq!(world.call(method, path).send().status, 404, "{path}");

@@ -6,7 +6,7 @@ use domain::member::Code;
 use serde_json::{Value, json};
 
 use crate::membership::{operate, serve};
-use crate::world::{Answer, DAY_MS, DeviceKey, SERVICE_KEY, World};
+use crate::world::{Answer, DAY_MS, DeviceKey, SERVICE_KEY, THUMBPRINT, World};
 
 const NOT_AUTHORIZED: &str = "https://dashif.org/drm-problems/not-authorized";
 
@@ -254,7 +254,7 @@ fn a_list_is_refused_as_a_whole_and_names_its_own_commands() {
     let body = json!({
         "facts": { "plan": "standard", "territory": "DE" },
         "commands": [
-            { "do": "register_device", "device": "phone", "name": "Phone", "class": "phone", "key_thumbprint": "thumb" },
+            { "do": "register_device", "device": "phone", "name": "Phone", "class": "phone", "key_thumbprint": THUMBPRINT },
             acquire("film"), acquire("film-2"), acquire("film-3"), acquire("film-4"),
         ],
     });

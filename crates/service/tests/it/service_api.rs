@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, DAY_MS, SERVICE_KEY, World, claims};
+use crate::world::{Answer, DAY_MS, SERVICE_KEY, THUMBPRINT, World, claims};
 
 fn send(world: &World, key: &str, facts: &Value, commands: &Value) -> Answer {
     let body = json!({ "facts": facts, "commands": commands });
@@ -11,7 +11,7 @@ fn send(world: &World, key: &str, facts: &Value, commands: &Value) -> Answer {
 }
 
 fn register() -> Value {
-    json!({ "do": "register_device", "device": "phone", "name": "Phone", "class": "phone", "key_thumbprint": "thumb" })
+    json!({ "do": "register_device", "device": "phone", "name": "Phone", "class": "phone", "key_thumbprint": THUMBPRINT })
 }
 
 #[test]

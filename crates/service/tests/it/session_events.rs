@@ -105,6 +105,37 @@ fn times_of_a_wrong_clock_are_corrected_clamped_and_kept() {
     assert_eq!(plays[1]["occurred_at"], now.to_string());
 }
 
+/// A clock that is three days fast offline, and set right on coming online.
+#[test]
+fn a_clock_that_was_set_before_the_upload_is_corrected_by_what_the_device_knew_before() {
+    let world = World::new();
+    let ana = world.signed_in("ana", "standard", "phone");
+    let id = ana.download("film");
+    world.pass_ms(10 * DAY_MS);
+    let now = world.now();
+    let played_at = ms(now, -4 * DAY_MS);
+    let mut played = event(1, "start", ms(played_at, 3 * DAY_MS), Some((&id, 1)));
+    played["clock_offset_ms"] = json!(-3 * DAY_MS);
+    assert_eq!(ana.upload(now, &json!([played])).json, counted(1, 0, 0, 1));
+    assert_eq!(ana.status(&id).json["first_played_at"], played_at.to_string());
+    let recorded = world.timeline("ana")[2]["plays"][0].clone();
+    assert_eq!(recorded["device_at"], ms(played_at, 3 * DAY_MS).to_string(), "as it was told");
+    let viewing =
+        world.call("GET", "/v1/operator/members/ana/viewing").token(&world.operator()).send();
+    assert_eq!(viewing.json["events"][0]["occurred_at"], played_at.to_string());
+
+    // Whatever it says, nothing that was told has yet to happen.
+    let mut later = event(2, "start", now, Some((&id, 1)));
+    later["clock_offset_ms"] = json!(i64::MAX);
+    let mut earlier = event(3, "start", now, Some((&id, 1)));
+    earlier["clock_offset_ms"] = json!(i64::MIN);
+    assert_eq!(ana.upload(now, &json!([later, earlier])).json, counted(2, 0, 0, 3));
+    let plays = world.timeline("ana")[3]["plays"].clone();
+    let acquired_at = ms(now, -10 * DAY_MS).to_string();
+    assert_eq!(plays[0]["occurred_at"], now.to_string());
+    assert_eq!(plays[1]["occurred_at"], acquired_at);
+}
+
 #[test]
 fn plays_under_licenses_that_are_not_the_devices_own_are_unknown() {
     let world = World::new();

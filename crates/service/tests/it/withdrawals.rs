@@ -71,6 +71,57 @@ fn a_withdrawn_title_ends_for_all_and_devices_hear_it_at_check_in() {
     assert!(metrics.contains("\ncarnet_withdrawals_running 0\n"), "{metrics}");
 }
 
+/// While the feed cannot be read no walk gets anywhere, and a device that asks hears all the same.
+#[test]
+fn a_withdrawal_that_does_not_get_on_says_so_and_devices_hear_of_it_at_once() {
+    let world = World::new();
+    let ana = world.signed_in("ana", "premium", "phone");
+    let (film, other) = (ana.download("film"), ana.download("film-2"));
+    let [ben, cyd] = ["ben", "cyd"].map(|id| world.signed_in(id, "standard", "phone"));
+    let (of_ben, _) = (ben.download("film"), cyd.download("film"));
+    world.feed_fails(true);
+    let ordered = withdraw(&world, "film", None);
+    let path = ordered.header("location").unwrap();
+    let stalled = loop {
+        let found = look(&world, path);
+        assert_eq!(found["state"], "running", "{found}");
+        if found.get("stalled").is_some() {
+            break found["stalled"].clone();
+        }
+        sleep(Duration::from_millis(5));
+    };
+    assert_eq!(stalled["code"], "store_damaged");
+    assert!(stalled["since"].is_string());
+    let detail = stalled["detail"].as_str().unwrap();
+    assert!(detail.contains("block 7 is damaged") && detail.contains("carnet store verify"));
+    let metrics = || world.call("GET", "/metrics").send().text;
+    assert!(metrics().contains("\ncarnet_withdrawals_stalled 1\n"));
+
+    let of_ana = || world.timeline_types("ana").len();
+    let before = of_ana();
+    let status = ana.status(&film).json;
+    assert_eq!((&status["status"], of_ana()), (&json!("revoked"), before), "{status}");
+    assert_eq!(status["message"], "This title is no longer offered.");
+    let downloads = ana.call("GET", "/v1/downloads").send().json;
+    assert_eq!(downloads["licenses"].as_array().unwrap().len(), 1, "{downloads}");
+    let holding = |license: &str| json!({ "license": license, "started": false });
+    let heard = ana.check_in(&json!([holding(&film), holding(&other)])).json;
+    assert_eq!(heard["ended"], json!([film]), "{heard}");
+    assert_eq!(heard["leases"].as_array().unwrap().len(), 1);
+    assert_eq!(world.timeline_types("ana")[before..], ["title_withdrawn", "checked_in"]);
+    let renewed = ben.renew(&of_ben, 1, "renewed");
+    assert_eq!((renewed.status, renewed.code()), (410, "license_closed"), "{renewed:?}");
+    assert!(renewed.text.contains("This title is no longer offered."), "{renewed:?}");
+    let again = cyd.acquire("film", "again");
+    assert!(again.findings().contains(&"title_no_longer_available"), "{again:?}");
+
+    world.feed_fails(false);
+    let done = when_done(&world, path);
+    assert_eq!((&done["state"], done.get("stalled")), (&json!("done"), None), "{done}");
+    assert_eq!((&done["members"], &done["licenses"]), (&json!(3), &json!(3)), "each once");
+    assert!(metrics().contains("\ncarnet_withdrawals_stalled 0\n"));
+}
+
 #[test]
 fn a_title_is_withdrawn_once_and_comes_back_when_it_is_lifted() {
     let mut world = World::new();

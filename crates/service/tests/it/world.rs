@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,7 +27,10 @@ use service::auth::proof::{ProofMode, ProofVerifier};
 use service::auth::service_credential::{ApiKeyConfig, ApiKeyHash, ServiceCredentials};
 use service::auth::token::{IssuerConfig, Role, TokenVerifier};
 use service::{AppState, Clock, DemoIdp, Ids, Metrics, Settings, Signing, Unfinished};
-use store::EventStore;
+use store::{
+    AppendError, BoxFuture, Cursor, EventStore, FeedPage, ReadError, Snapshot, StreamId,
+    StreamSlice, Version,
+};
 use store_embedded::EmbeddedStore;
 use tokio::sync::oneshot;
 
@@ -150,6 +153,9 @@ const TITLES: [(&str, &str, bool, &str); 16] = [
     ("thriller", "aurora", true, r#"[{"territories":["*"]}]"#),
 ];
 
+/// Of a key that nobody has: some thumbprint.
+pub(crate) const THUMBPRINT: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 pub(crate) const VIDEO_KID: &str = "00112233445566778899aabbccddeeff";
 const VIDEO_KEY: &str = "0f0e0d0c0b0a09080706050403020100";
 /// Of the title `keyless`: nobody sealed a key for it.
@@ -193,6 +199,7 @@ pub(crate) struct World {
     clock: Arc<AtomicI64>,
     /// By so much the machine's wall clock was set.
     wall_set_by_ms: Arc<AtomicI64>,
+    feed_fails: Arc<AtomicBool>,
     issuer: Signer,
     stranger: Signer,
     issuer_key: SigningKey,
@@ -225,6 +232,7 @@ impl World {
             directory: tempfile::tempdir().unwrap(),
             clock: Arc::new(AtomicI64::new(START.parse::<Timestamp>().unwrap().as_millis())),
             wall_set_by_ms: Arc::default(),
+            feed_fails: Arc::default(),
             issuer: issuer_key.signer("JWT"),
             stranger: stranger.signer("JWT"),
             issuer_key,
@@ -274,6 +282,11 @@ impl World {
         let _ = stop.map(|stop| stop.send(()));
     }
 
+    /// Whether the ledger's feed cannot be read from now on.
+    pub(crate) fn feed_fails(&self, fails: bool) {
+        self.feed_fails.store(fails, Ordering::SeqCst);
+    }
+
     /// The same directory, another process as far as anyone can tell.
     pub(crate) fn restart(&mut self) {
         self.stop();
@@ -286,7 +299,9 @@ impl World {
 
     async fn assemble(&self) -> AppState {
         let directory = self.directory.path();
-        let store = open(&directory.join("ledger"));
+        let fails = Arc::clone(&self.feed_fails);
+        let store: Arc<dyn EventStore> =
+            Arc::new(FeedFails { inner: open(&directory.join("ledger")), fails });
         let policy = codec::policy::parse(&[("policy.toml", POLICY)]).unwrap();
         let policies = Arc::new(Policies::open(Arc::clone(&store), policy).await.unwrap());
         let options =
@@ -467,6 +482,56 @@ impl Drop for World {
         if !std::thread::panicking() {
             self.stop();
         }
+    }
+}
+
+/// A store that says of its feed that it cannot be read, while it is told to.
+#[derive(Debug)]
+struct FeedFails {
+    inner: Arc<dyn EventStore>,
+    fails: Arc<AtomicBool>,
+}
+
+impl EventStore for FeedFails {
+    fn read<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        after: Version,
+        fingerprint: Option<u64>,
+    ) -> BoxFuture<'a, Result<StreamSlice, ReadError>> {
+        self.inner.read(stream, after, fingerprint)
+    }
+
+    fn append<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        expected: Version,
+        bodies: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Version, AppendError>> {
+        self.inner.append(stream, expected, bodies)
+    }
+
+    fn feed<'a>(
+        &'a self,
+        cursor: &'a Cursor,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<FeedPage, ReadError>> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(ReadError::Corrupt("block 7 is damaged".to_owned())) });
+        }
+        self.inner.feed(cursor, limit)
+    }
+
+    fn put_snapshot<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'a, Result<(), AppendError>> {
+        self.inner.put_snapshot(stream, snapshot)
+    }
+
+    fn events(&self) -> Option<u64> {
+        self.inner.events()
     }
 }
 

@@ -21,7 +21,7 @@ export function runtimeInWords(seconds: number): string {
 /** A day and a time, as short as it can be said without being unclear. */
 export function instantInWords(instant: string, now: number): string {
   const at = new Date(instant);
-  const time = at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  const time = at.toLocaleTimeString([], { hour: 'numeric', minute: '2-digit' });
   const days = Math.round((startOfDay(at) - startOfDay(new Date(now))) / 86_400_000);
   if (days === 0) return `today at ${time}`;
   if (days === 1) return `tomorrow at ${time}`;

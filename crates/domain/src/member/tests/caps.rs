@@ -433,9 +433,11 @@ fn an_idle_device_stops_taking_a_slot_until_it_is_seen_again() {
     world.acquired(DAY_0, "a", "film"); // for ever, as far as its terms go
     let other = world.acquire("b", "film");
     assert_eq!(world.refuse(day(9), other.clone()).retry_at, Some(day(10)));
-    let mut seen = world.clone();
-    seen.accept(day(9), check_in("a", &[]));
-    assert_eq!(seen.refuse(day(10), other.clone()).retry_at, Some(day(19)));
+    for seen in [check_in("a", &[]), world.acquire("a", "film")] {
+        let mut world = world.clone();
+        world.accept(day(9), seen);
+        assert_eq!(world.refuse(day(10), other.clone()).retry_at, Some(day(19)));
+    }
     world.accept(day(10), other);
     // Back again: what it holds stays, and what would add to it is refused.
     let more = world.acquire("a", "more");

@@ -62,7 +62,10 @@ fn a_downgrade_gives_notice_to_the_devices_that_were_not_seen_for_longest() {
     let refused = world.refuse(day(5), other.clone());
     assert_eq!(codes(&refused), [Code::DeviceLeaving]);
     let again = world.acquire("b", "film");
-    assert!(matches!(world.accept(day(5), again), Outcome::Held { how: Held::Reissued, .. }));
+    let mut seen = world.clone();
+    assert!(matches!(seen.accept(day(5), again), Outcome::Held { how: Held::Reissued, .. }));
+    let noticed = leaving(seen.accept(day(6), Command::ChangeMember));
+    assert_eq!(noticed, [("c".to_owned(), day(13), false)], "now that was not seen for longest");
 
     // Notice that was given runs on; then the slot is free.
     let noticed = world.accept(day(6), Command::ChangeMember);
