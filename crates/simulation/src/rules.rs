@@ -26,6 +26,18 @@ pub(crate) const STREAMS_MAX: u32 = 2;
 pub(crate) const STREAMS_GATE: &str = "streams";
 pub(crate) const PREMIUM_GATE: &str = "premium-only";
 
+/// Ahead of UTC and behind it, with clocks that turn by an hour, by half of one, at midnight, and not
+/// at all.
+const ZONES: [&str; 7] = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "Atlantic/Azores",
+    "America/Nuuk",
+];
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) name: &'static str,
@@ -85,9 +97,9 @@ pub(crate) enum Level {
 pub(crate) enum Window {
     Now,
     Rolling(i64),
-    Calendar(Unit),
+    Calendar(Unit, &'static str),
     /// Of the member, or else of the license.
-    Anniversary(Unit, bool),
+    Anniversary(Unit, &'static str, bool),
     FirstUse(i64),
     Interval(i64),
     Lifetime,
@@ -182,7 +194,9 @@ impl Cap {
             by.into_iter().filter(|by| matches!(*by, "plan" | "territory")).collect();
         facts.extend((self.when_plan.is_some() || self.guarded).then_some("plan"));
         facts.extend(self.per.contains(&"profile").then_some("profile"));
-        facts.extend(matches!(self.window, Window::Anniversary(_, true)).then_some("member_since"));
+        facts.extend(
+            matches!(self.window, Window::Anniversary(_, _, true)).then_some("member_since"),
+        );
         facts
     }
 
@@ -248,7 +262,7 @@ fn counted(random: &mut Random) -> (Vec<&'static str>, Window) {
             let kind = random.pick(&of_devices).copied().unwrap_or("device_swaps");
             (vec![kind], Window::random(random))
         }
-        6 => (vec!["renewals"], Window::Anniversary(Unit::random(random), false)),
+        6 => (vec!["renewals"], Window::Anniversary(Unit::random(random), zone(random), false)),
         _ => {
             let plays = *random.pick(&["plays", "first_plays"]).unwrap_or(&"plays");
             let mut kinds = vec!["acquisitions", "renewals", plays];
@@ -274,13 +288,17 @@ impl Unit {
     }
 }
 
+fn zone(random: &mut Random) -> &'static str {
+    random.pick(&ZONES).copied().unwrap_or("UTC")
+}
+
 impl Window {
     fn random(random: &mut Random) -> Self {
         let length = random.within(1, 240) * HOUR_MS;
         match random.below(7) {
             0 | 1 => Self::Rolling(length),
-            2 => Self::Calendar(Unit::random(random)),
-            3 => Self::Anniversary(Unit::random(random), true),
+            2 => Self::Calendar(Unit::random(random), zone(random)),
+            3 => Self::Anniversary(Unit::random(random), zone(random), true),
             4 => Self::FirstUse(length),
             5 => Self::Interval(length),
             _ => Self::Lifetime,
@@ -291,10 +309,12 @@ impl Window {
         Some(match self {
             Self::Now => return None,
             Self::Rolling(ms) => format!("rolling = \"{ms}ms\""),
-            Self::Calendar(unit) => format!("calendar = \"{}\", zone = \"UTC\"", unit.name()),
-            Self::Anniversary(unit, of_member) => {
+            Self::Calendar(unit, zone) => {
+                format!("calendar = \"{}\", zone = \"{zone}\"", unit.name())
+            }
+            Self::Anniversary(unit, zone, of_member) => {
                 let of = if of_member { "member" } else { "license" };
-                format!("anniversary = \"{}\", zone = \"UTC\", of = \"{of}\"", unit.name())
+                format!("anniversary = \"{}\", zone = \"{zone}\", of = \"{of}\"", unit.name())
             }
             Self::FirstUse(ms) => format!("first_use = \"{ms}ms\""),
             Self::Interval(ms) => format!("min_interval = \"{ms}ms\""),
@@ -410,12 +430,12 @@ end_within = "{lapse_ends_within_hours}h"
 /// Those that every world has, so that much is refused, and three of the whole vocabulary.
 fn caps(random: &mut Random) -> Vec<Cap> {
     let (idle, idle_days) = (random.permille(400), random.within(1, 20));
+    let week = Window::Calendar(Unit::Week, zone(random));
     let mut limit = |low, high| random.within(low, high).unsigned_abs() as u32;
     let active = ["active_licenses"].as_slice();
     let (device, member, holding) = (limit(1, 3), limit(2, 4), limit(1, 2));
     let premium =
         |otherwise, more| Limit { otherwise, by: Some(("plan", PREMIUM, otherwise + more)) };
-    let week = Window::Calendar(Unit::Week);
     let title_week = |limit| Cap {
         per: vec!["title"],
         ..Cap::new("title-week", &["acquisitions"], week, Limit::of(limit))

@@ -30,8 +30,8 @@ const TASKS_MAX: usize = 12;
 const ATTEMPTS_MAX: u32 = 8;
 /// A caller gives up on a request for less than its key is remembered.
 const PATIENCE_MS: i64 = 20 * HOUR_MS;
-/// 2026-11-02T00:00:00Z
-const BEGAN_AT: i64 = 1_793_577_600_000;
+/// 2026-11-02T00:00:00Z: a world begins within a year of it.
+const EARLIEST: i64 = 1_793_577_600_000;
 const POLLS_MAX: usize = 1_000_000;
 
 pub(crate) struct World {
@@ -50,6 +50,7 @@ pub(crate) struct World {
     next: Option<Rules>,
     /// How many messages move in a step.
     haste: u64,
+    began_at: i64,
     now: i64,
     /// Instants at which a refusal said that something changes.
     told: Vec<i64>,
@@ -98,15 +99,16 @@ impl World {
         let mut random = Random::new(seed);
         let faults = Faults { permille: *random.pick(&[0, 20, 80, 250]).unwrap_or(&0) };
         let haste = *random.pick(&[1, 6, 6]).unwrap_or(&1);
+        let began_at = EARLIEST + random.within(0, 365) * DAY_MS;
         let disk = Disk::new(faults, sabotage);
-        let first = Rules::random("autumn", BEGAN_AT - 100 * DAY_MS, &mut random);
+        let first = Rules::random("autumn", began_at - 100 * DAY_MS, &mut random);
         let second = Rules::random("winter", NEVER_YET, &mut random);
         let mut auditor = Auditor::default();
         let policy = loaded(&first)?;
         let told = sabotage.told(first);
         auditor.published(policy.policy.version.as_str(), told);
         let accounts =
-            (0..MEMBERS).map(|number| Account::new(number, &mut random, BEGAN_AT)).collect();
+            (0..MEMBERS).map(|number| Account::new(number, &mut random, began_at)).collect();
         let mut world = Self {
             next: Some(second),
             policies: vec![policy],
@@ -118,7 +120,8 @@ impl World {
             auditor,
             members: BTreeMap::new(),
             haste,
-            now: BEGAN_AT,
+            began_at,
+            now: began_at,
             told: Vec::new(),
             intents: 0,
             trace: DefaultHasher::new(),
@@ -322,7 +325,7 @@ impl World {
             let version = self.auditor.in_effect(at).map(|(version, _)| version);
             let in_effect = |loaded: &&Loaded| Some(loaded.policy.version.as_str()) == version;
             let policy = self.policies.iter().find(in_effect).ok_or("no policy was in effect")?;
-            let (facts, commands) = asking.imagined(&mut self.random, BEGAN_AT);
+            let (facts, commands) = asking.imagined(&mut self.random, self.began_at);
             let at = Timestamp::from_millis(at);
             let request = Request { at, idempotency: None, facts, commands };
             let decision = decide(&state, &request, &policy.policy);
@@ -355,7 +358,7 @@ impl World {
         } else {
             let account = self.random.index(self.accounts.len());
             let Some(asking) = self.accounts.get_mut(account) else { return };
-            let commands = asking.want(&mut self.random, self.now, BEGAN_AT);
+            let commands = asking.want(&mut self.random, self.now, self.began_at);
             self.intents += 1;
             Intent::new(self.intents, account, commands, &mut self.random, self.now)
         };
@@ -587,7 +590,7 @@ impl World {
 }
 
 /// Replaced when the policy is published.
-const NEVER_YET: i64 = BEGAN_AT + 10_000 * DAY_MS;
+const NEVER_YET: i64 = EARLIEST + 10_000 * DAY_MS;
 
 fn stream(member: &MemberId) -> Result<StreamId, String> {
     StreamId::new(&format!("member:{member}")).map_err(|error| error.to_string())
