@@ -38,6 +38,9 @@ const ZONES: [&str; 7] = [
     "America/Nuuk",
 ];
 
+/// How far back windows reach in most worlds, in days.
+pub(crate) const REACH_DAYS: i64 = 10;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) name: &'static str,
@@ -145,8 +148,8 @@ impl Cap {
     }
 
     /// Any cap that can be written.
-    fn random(id: &'static str, random: &mut Random) -> Self {
-        let (counts, window) = counted(random);
+    fn random(id: &'static str, reach_days: i64, random: &mut Random) -> Self {
+        let (counts, window) = counted(reach_days, random);
         let has = |word: &str| counts.contains(&word);
         let of_devices = counts.iter().any(|kind| kind.starts_with("device_"));
         let of_things = has("devices_holding") || has("devices_registered");
@@ -252,15 +255,15 @@ impl Cap {
 }
 
 /// What is counted, and in which window.
-fn counted(random: &mut Random) -> (Vec<&'static str>, Window) {
+fn counted(reach_days: i64, random: &mut Random) -> (Vec<&'static str>, Window) {
     let standing = ["active_licenses", "devices_holding", "distinct_titles", "devices_registered"];
     let of_devices = ["device_registrations", "device_swaps", "device_removals"];
     match random.below(10) {
         0..3 => (vec![random.pick(&standing).copied().unwrap_or("active_licenses")], Window::Now),
-        3 => (vec!["distinct_titles"], Window::random(random)),
+        3 => (vec!["distinct_titles"], Window::random(reach_days, random)),
         4..6 => {
             let kind = random.pick(&of_devices).copied().unwrap_or("device_swaps");
-            (vec![kind], Window::random(random))
+            (vec![kind], Window::random(reach_days, random))
         }
         6 => (vec!["renewals"], Window::Anniversary(Unit::random(random), zone(random), false)),
         _ => {
@@ -268,7 +271,7 @@ fn counted(random: &mut Random) -> (Vec<&'static str>, Window) {
             let mut kinds = vec!["acquisitions", "renewals", plays];
             random.shuffle(&mut kinds);
             kinds.truncate(1 + random.index(3));
-            (kinds, Window::random(random))
+            (kinds, Window::random(reach_days, random))
         }
     }
 }
@@ -293,13 +296,15 @@ fn zone(random: &mut Random) -> &'static str {
 }
 
 impl Window {
-    fn random(random: &mut Random) -> Self {
-        let length = random.within(1, 240) * HOUR_MS;
+    fn random(reach_days: i64, random: &mut Random) -> Self {
+        let length = random.within(1, reach_days * 24) * HOUR_MS;
         match random.below(7) {
             0 | 1 => Self::Rolling(length),
             2 => Self::Calendar(Unit::random(random), zone(random)),
             3 => Self::Anniversary(Unit::random(random), zone(random), true),
-            4 => Self::FirstUse(length),
+            // Reckoned from what is remembered, where the auditor remembers everything.
+            4 if reach_days <= REACH_DAYS => Self::FirstUse(length),
+            4 => Self::Rolling(length),
             5 => Self::Interval(length),
             _ => Self::Lifetime,
         }
@@ -324,11 +329,16 @@ impl Window {
 }
 
 impl Rules {
-    pub(crate) fn random(name: &'static str, effective_from: i64, random: &mut Random) -> Self {
+    pub(crate) fn random(
+        name: &'static str,
+        effective_from: i64,
+        reach_days: i64,
+        random: &mut Random,
+    ) -> Self {
         Self {
             name,
             effective_from,
-            caps: caps(random),
+            caps: caps(reach_days, random),
             renewals_max: random.within(0, 3).unsigned_abs() as u32,
             start_within_days: random.within(2, 30),
             finish_within_hours: random.within(12, 72),
@@ -428,7 +438,7 @@ end_within = "{lapse_ends_within_hours}h"
 }
 
 /// Those that every world has, so that much is refused, and three of the whole vocabulary.
-fn caps(random: &mut Random) -> Vec<Cap> {
+fn caps(reach_days: i64, random: &mut Random) -> Vec<Cap> {
     let (idle, idle_days) = (random.permille(400), random.within(1, 20));
     let week = Window::Calendar(Unit::Week, zone(random));
     let mut limit = |low, high| random.within(low, high).unsigned_abs() as u32;
@@ -480,6 +490,6 @@ fn caps(random: &mut Random) -> Vec<Cap> {
             Limit::of(limit(1, 4)),
         )),
     ];
-    caps.extend(["drawn-0", "drawn-1", "drawn-2"].map(|id| Cap::random(id, random)));
+    caps.extend(["drawn-0", "drawn-1", "drawn-2"].map(|id| Cap::random(id, reach_days, random)));
     caps
 }
