@@ -99,6 +99,7 @@ impl Setting {
         for (said, clause) in clauses() {
             let (who, titles) = match clause {
                 Clause::MemberHas(_) => continue,
+                Clause::CatalogueHas(titles, _) => ([].as_slice(), titles.as_slice()),
                 Clause::Does(who, _) => (who.as_slice(), [].as_slice()),
                 Clause::DoesWith(who, titles, _) => (who.as_slice(), titles.as_slice()),
                 Clause::Befalls(befalls) => befalls.names(),
