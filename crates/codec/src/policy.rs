@@ -63,6 +63,8 @@ pub struct PolicyError {
     pub file: String,
     /// From 1; none when the file as a whole is meant.
     pub line: Option<usize>,
+    /// From 1, where more than the line is known.
+    pub column: Option<usize>,
     /// As in `caps[0].limit`; empty when the line as a whole is meant.
     pub field: String,
     pub message: String,
@@ -231,7 +233,7 @@ fn version(source: &str) -> PolicyVersion {
 
 impl PolicyErrors {
     fn one(file: String, line: Option<usize>, message: String) -> Self {
-        let error = PolicyError { file, line, field: String::new(), message };
+        let error = PolicyError { file, line, column: None, field: String::new(), message };
         Self { errors: vec![error], untold: 0 }
     }
 }
@@ -241,6 +243,9 @@ impl fmt::Display for PolicyError {
         f.write_str(&self.file)?;
         if let Some(line) = self.line {
             write!(f, ", line {line}")?;
+        }
+        if let Some(column) = self.column {
+            write!(f, ", column {column}")?;
         }
         if !self.field.is_empty() {
             write!(f, ", field `{}`", self.field)?;

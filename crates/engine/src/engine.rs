@@ -270,7 +270,13 @@ impl Engine {
 
     /// Whether half of the places are taken: what can wait should.
     pub fn is_busy(&self) -> bool {
-        self.0.in_flight.available_permits() <= self.0.options.in_flight_max / 2
+        self.places_to_spare() == 0
+    }
+
+    /// Beside the half that is for requests.
+    pub(crate) fn places_to_spare(&self) -> usize {
+        let Inner { in_flight, options, .. } = &*self.0;
+        in_flight.available_permits().saturating_sub(options.in_flight_max / 2)
     }
 
     pub fn horizon(&self) -> Duration {

@@ -491,7 +491,9 @@ impl Walk {
             }
         }
         let licenses: Vec<_> = licenses.into_iter().collect();
-        for some in licenses.chunks(MEMBERS_AT_ONCE) {
+        // Whoever does not fit is turned away, and the step would come to nothing each time.
+        let at_once = engine.places_to_spare().clamp(1, MEMBERS_AT_ONCE);
+        for some in licenses.chunks(at_once) {
             let closing = some.iter().map(|((member, title), _)| async move {
                 match self.each.get(title) {
                     Some(ended) => withdraw(engine, member, &ended.id, title, at).await,

@@ -14,7 +14,8 @@ use domain::member::{
     Allowance, Answer, CheckInMoved, Code, Command, DeviceDecided, EventBody, Finding, Held,
     Leaving, Outcome, Play, Refused, Target, Term as Promise,
 };
-use domain::{Decision, DeviceClass, Event, Facts, MemberFacts, Request, TitleFacts};
+use domain::{Decision, DeviceClass, Event, Facts, MemberFacts, Request, TitleFacts, TitleId};
+use engine::withdrawals::Progress;
 
 use self::count::{Adds, Ask, Counted, Full, Thing};
 use crate::rules::{
@@ -31,6 +32,8 @@ pub(crate) struct Auditor {
     ledgers: BTreeMap<String, Ledger>,
     /// What each request was told when it was first accepted.
     told: BTreeMap<usize, Told>,
+    /// Members and licenses that the walk of a withdrawal ended.
+    ended: BTreeMap<String, (u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -201,6 +204,11 @@ impl Copy {
         self.terms.last().is_some_and(|term| at < term.ends_unless_lapsed())
     }
 
+    /// Nobody could have played it for so long that it may be.
+    fn is_forgotten(&self, at: i64) -> bool {
+        self.terms.iter().all(|term| term.may_play_until() + 400 * DAY_MS <= at)
+    }
+
     fn close(&mut self) {
         (self.open, self.waits) = (false, false);
     }
@@ -280,10 +288,40 @@ impl Auditor {
             ensure(last.is_none_or(|last| last.at <= event.at), || {
                 describe("a decision went back in time".to_owned())
             })?;
+            self.walked(member, event).map_err(describe)?;
             self.happened(member, at, &event.body).map_err(describe)?;
             self.ledgers.entry(member.to_owned()).or_default().events.push(event.clone());
         }
         Ok(())
+    }
+
+    /// A walk ends every license once, and comes to no member for nothing.
+    fn walked(&mut self, member: &str, event: &Event) -> Verdict {
+        let EventBody::TitleWithdrawn { title } = &event.body else { return Ok(()) };
+        let key = event.cause.idempotency.as_ref().map(|idempotency| idempotency.key.as_str());
+        let Some(id) = key.and_then(|key| key.strip_prefix("withdrawal:")) else { return Ok(()) };
+        let ledger = self.ledgers.entry(member.to_owned()).or_default();
+        let open = |copy: &&Copy| copy.title == title.as_str() && (copy.open || copy.waits);
+        let licenses = ledger.copies.values().filter(open).count() as u64;
+        ensure(licenses > 0, || format!("{id} ends nothing"))?;
+        let ended = self.ended.entry(id.to_owned()).or_default();
+        *ended = (ended.0 + 1, ended.1 + licenses);
+        Ok(())
+    }
+
+    /// Whatever was acquired of a title is over, and the walk tells no more than what it ended.
+    pub(crate) fn ended(&self, id: &str, title: &TitleId, told: Progress) -> Verdict {
+        for (member, ledger) in &self.ledgers {
+            let now = ledger.events.last().map_or(0, |last| ms(last.at));
+            let of_title =
+                |copy: &&Copy| copy.title == title.as_str() && copy.open && !copy.is_forgotten(now);
+            let left = ledger.copies.values().find(of_title);
+            ensure(left.is_none(), || format!("{member}: {id} is done, and left {left:?}"))?;
+        }
+        let (members, licenses) = self.ended.get(id).copied().unwrap_or_default();
+        ensure(told.members <= members && told.licenses <= licenses, || {
+            format!("{id} ended {licenses} licenses of {members} members, and tells {told:?}")
+        })
     }
 
     /// These would be recorded: judged as if they were, and forgotten.

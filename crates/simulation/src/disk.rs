@@ -28,6 +28,8 @@ pub(crate) struct Disk {
     durable: MemoryStore,
     traffic: Arc<Mutex<Traffic>>,
     faults: Faults,
+    /// What is sent first is written first, as by the store of a single node.
+    in_order: bool,
     sabotage: Sabotage,
 }
 
@@ -78,6 +80,12 @@ enum Answer {
     PutSnapshot(Result<(), AppendError>),
 }
 
+impl Message {
+    fn is_to_be_written(&self) -> bool {
+        self.answer.is_none() && matches!(self.ask, Ask::Append(_))
+    }
+}
+
 type Inbox = Arc<Mutex<Option<Answer>>>;
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -85,8 +93,8 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Disk {
-    pub(crate) fn new(faults: Faults, sabotage: Sabotage) -> Self {
-        Self { durable: MemoryStore::new(), traffic: Arc::default(), faults, sabotage }
+    pub(crate) fn new(faults: Faults, in_order: bool, sabotage: Sabotage) -> Self {
+        Self { durable: MemoryStore::new(), traffic: Arc::default(), faults, in_order, sabotage }
     }
 
     /// The disk as one node reaches it.
@@ -109,19 +117,23 @@ impl Disk {
 
     /// Moves one message one step on. False when there is none.
     pub(crate) fn step(&self, random: &mut Random) -> bool {
-        let mut message = {
+        let (at, mut message) = {
             let mut traffic = lock(&self.traffic);
             if traffic.messages.is_empty() {
                 return false;
             }
-            let at = random.index(traffic.messages.len());
-            traffic.messages.swap_remove(at)
+            let mut at = random.index(traffic.messages.len());
+            if self.in_order && traffic.messages.get(at).is_some_and(Message::is_to_be_written) {
+                let first = traffic.messages.iter().position(Message::is_to_be_written);
+                at = first.unwrap_or(at);
+            }
+            (at, traffic.messages.remove(at))
         };
         match message.answer.take() {
             Some(answer) => *lock(&message.inbox) = Some(answer),
             None => {
                 if let Some(on_its_way) = self.arrive(message, random) {
-                    lock(&self.traffic).messages.push(on_its_way);
+                    lock(&self.traffic).messages.insert(at, on_its_way);
                 }
             }
         }
@@ -131,6 +143,11 @@ impl Disk {
     /// A node dies: some of what it had sent arrives all the same, nothing comes back.
     pub(crate) fn node_died(&self, node: usize, random: &mut Random) {
         lock(&self.traffic).messages.retain(|message| message.node != node || random.permille(500));
+    }
+
+    /// Nothing is on its way any more.
+    pub(crate) fn comes_to_rest(&self, random: &mut Random) {
+        while self.step(random) {}
     }
 
     /// What was on its way to the disk is perhaps there, and the store answers nothing more: a later

@@ -9,6 +9,7 @@
 mod auditor;
 mod client;
 mod disk;
+mod operators;
 mod probe;
 mod random;
 mod rules;
@@ -36,6 +37,12 @@ pub struct Report {
     pub crashes: u64,
     pub failed_syncs: u64,
     pub policy_changes: u64,
+    /// Titles withdrawn for all members, and given back.
+    pub withdrawals: u64,
+    pub lifts: u64,
+    /// Walks over the feed that came to their end.
+    pub walks: u64,
+    pub horizon_raises: u64,
     /// Refusals whose times were put to the test.
     pub probes: u64,
     /// How often each kind of event was recorded, and each kind of count refused.

@@ -26,6 +26,21 @@ pub(crate) const STREAMS_MAX: u32 = 2;
 pub(crate) const STREAMS_GATE: &str = "streams";
 pub(crate) const PREMIUM_GATE: &str = "premium-only";
 
+/// Ahead of UTC and behind it, with clocks that turn by an hour, by half of one, at midnight, and not
+/// at all.
+const ZONES: [&str; 7] = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "Atlantic/Azores",
+    "America/Nuuk",
+];
+
+/// How far back windows reach in most worlds, in days.
+pub(crate) const REACH_DAYS: i64 = 10;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) name: &'static str,
@@ -85,9 +100,9 @@ pub(crate) enum Level {
 pub(crate) enum Window {
     Now,
     Rolling(i64),
-    Calendar(Unit),
+    Calendar(Unit, &'static str),
     /// Of the member, or else of the license.
-    Anniversary(Unit, bool),
+    Anniversary(Unit, &'static str, bool),
     FirstUse(i64),
     Interval(i64),
     Lifetime,
@@ -133,8 +148,8 @@ impl Cap {
     }
 
     /// Any cap that can be written.
-    fn random(id: &'static str, random: &mut Random) -> Self {
-        let (counts, window) = counted(random);
+    fn random(id: &'static str, reach_days: i64, random: &mut Random) -> Self {
+        let (counts, window) = counted(reach_days, random);
         let has = |word: &str| counts.contains(&word);
         let of_devices = counts.iter().any(|kind| kind.starts_with("device_"));
         let of_things = has("devices_holding") || has("devices_registered");
@@ -182,7 +197,9 @@ impl Cap {
             by.into_iter().filter(|by| matches!(*by, "plan" | "territory")).collect();
         facts.extend((self.when_plan.is_some() || self.guarded).then_some("plan"));
         facts.extend(self.per.contains(&"profile").then_some("profile"));
-        facts.extend(matches!(self.window, Window::Anniversary(_, true)).then_some("member_since"));
+        facts.extend(
+            matches!(self.window, Window::Anniversary(_, _, true)).then_some("member_since"),
+        );
         facts
     }
 
@@ -238,23 +255,23 @@ impl Cap {
 }
 
 /// What is counted, and in which window.
-fn counted(random: &mut Random) -> (Vec<&'static str>, Window) {
+fn counted(reach_days: i64, random: &mut Random) -> (Vec<&'static str>, Window) {
     let standing = ["active_licenses", "devices_holding", "distinct_titles", "devices_registered"];
     let of_devices = ["device_registrations", "device_swaps", "device_removals"];
     match random.below(10) {
         0..3 => (vec![random.pick(&standing).copied().unwrap_or("active_licenses")], Window::Now),
-        3 => (vec!["distinct_titles"], Window::random(random)),
+        3 => (vec!["distinct_titles"], Window::random(reach_days, random)),
         4..6 => {
             let kind = random.pick(&of_devices).copied().unwrap_or("device_swaps");
-            (vec![kind], Window::random(random))
+            (vec![kind], Window::random(reach_days, random))
         }
-        6 => (vec!["renewals"], Window::Anniversary(Unit::random(random), false)),
+        6 => (vec!["renewals"], Window::Anniversary(Unit::random(random), zone(random), false)),
         _ => {
             let plays = *random.pick(&["plays", "first_plays"]).unwrap_or(&"plays");
             let mut kinds = vec!["acquisitions", "renewals", plays];
             random.shuffle(&mut kinds);
             kinds.truncate(1 + random.index(3));
-            (kinds, Window::random(random))
+            (kinds, Window::random(reach_days, random))
         }
     }
 }
@@ -274,14 +291,20 @@ impl Unit {
     }
 }
 
+fn zone(random: &mut Random) -> &'static str {
+    random.pick(&ZONES).copied().unwrap_or("UTC")
+}
+
 impl Window {
-    fn random(random: &mut Random) -> Self {
-        let length = random.within(1, 240) * HOUR_MS;
+    fn random(reach_days: i64, random: &mut Random) -> Self {
+        let length = random.within(1, reach_days * 24) * HOUR_MS;
         match random.below(7) {
             0 | 1 => Self::Rolling(length),
-            2 => Self::Calendar(Unit::random(random)),
-            3 => Self::Anniversary(Unit::random(random), true),
-            4 => Self::FirstUse(length),
+            2 => Self::Calendar(Unit::random(random), zone(random)),
+            3 => Self::Anniversary(Unit::random(random), zone(random), true),
+            // Reckoned from what is remembered, where the auditor remembers everything.
+            4 if reach_days <= REACH_DAYS => Self::FirstUse(length),
+            4 => Self::Rolling(length),
             5 => Self::Interval(length),
             _ => Self::Lifetime,
         }
@@ -291,10 +314,12 @@ impl Window {
         Some(match self {
             Self::Now => return None,
             Self::Rolling(ms) => format!("rolling = \"{ms}ms\""),
-            Self::Calendar(unit) => format!("calendar = \"{}\", zone = \"UTC\"", unit.name()),
-            Self::Anniversary(unit, of_member) => {
+            Self::Calendar(unit, zone) => {
+                format!("calendar = \"{}\", zone = \"{zone}\"", unit.name())
+            }
+            Self::Anniversary(unit, zone, of_member) => {
                 let of = if of_member { "member" } else { "license" };
-                format!("anniversary = \"{}\", zone = \"UTC\", of = \"{of}\"", unit.name())
+                format!("anniversary = \"{}\", zone = \"{zone}\", of = \"{of}\"", unit.name())
             }
             Self::FirstUse(ms) => format!("first_use = \"{ms}ms\""),
             Self::Interval(ms) => format!("min_interval = \"{ms}ms\""),
@@ -304,11 +329,16 @@ impl Window {
 }
 
 impl Rules {
-    pub(crate) fn random(name: &'static str, effective_from: i64, random: &mut Random) -> Self {
+    pub(crate) fn random(
+        name: &'static str,
+        effective_from: i64,
+        reach_days: i64,
+        random: &mut Random,
+    ) -> Self {
         Self {
             name,
             effective_from,
-            caps: caps(random),
+            caps: caps(reach_days, random),
             renewals_max: random.within(0, 3).unsigned_abs() as u32,
             start_within_days: random.within(2, 30),
             finish_within_hours: random.within(12, 72),
@@ -408,14 +438,14 @@ end_within = "{lapse_ends_within_hours}h"
 }
 
 /// Those that every world has, so that much is refused, and three of the whole vocabulary.
-fn caps(random: &mut Random) -> Vec<Cap> {
+fn caps(reach_days: i64, random: &mut Random) -> Vec<Cap> {
     let (idle, idle_days) = (random.permille(400), random.within(1, 20));
+    let week = Window::Calendar(Unit::Week, zone(random));
     let mut limit = |low, high| random.within(low, high).unsigned_abs() as u32;
     let active = ["active_licenses"].as_slice();
     let (device, member, holding) = (limit(1, 3), limit(2, 4), limit(1, 2));
     let premium =
         |otherwise, more| Limit { otherwise, by: Some(("plan", PREMIUM, otherwise + more)) };
-    let week = Window::Calendar(Unit::Week);
     let title_week = |limit| Cap {
         per: vec!["title"],
         ..Cap::new("title-week", &["acquisitions"], week, Limit::of(limit))
@@ -460,6 +490,6 @@ fn caps(random: &mut Random) -> Vec<Cap> {
             Limit::of(limit(1, 4)),
         )),
     ];
-    caps.extend(["drawn-0", "drawn-1", "drawn-2"].map(|id| Cap::random(id, random)));
+    caps.extend(["drawn-0", "drawn-1", "drawn-2"].map(|id| Cap::random(id, reach_days, random)));
     caps
 }

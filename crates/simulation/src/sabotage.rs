@@ -18,6 +18,11 @@ pub(crate) enum Sabotage {
     /// What is recorded does not say which request it followed from.
     #[cfg_attr(not(test), expect(dead_code, reason = "only tests break things"))]
     ForgetsKeys,
+    /// What operators order and lift is acknowledged, and forgotten with the node.
+    LosesOrders,
+    /// What a walk ends goes on.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests break things"))]
+    LosesEndings,
     /// The auditor is told one license less on a device.
     AuditorIsToldLess,
 }
@@ -41,10 +46,14 @@ impl Sabotage {
     ) -> Option<(Version, Vec<Vec<u8>>)> {
         let bodies = bodies.to_vec();
         if !stream.as_str().starts_with("member:") {
-            return Some((expected, bodies));
+            let lost = self == Self::LosesOrders && stream.as_str() == "withdrawals";
+            return (!lost).then_some((expected, bodies));
         }
         match self {
-            Self::None | Self::AuditorIsToldLess => Some((expected, bodies)),
+            Self::LosesEndings => {
+                (!bodies.iter().any(|body| ends(body))).then_some((expected, bodies))
+            }
+            Self::None | Self::AuditorIsToldLess | Self::LosesOrders => Some((expected, bodies)),
             Self::LosesAppends => (expected % 40 != 39).then_some((expected, bodies)),
             Self::TakesStaleAppends => {
                 let events = ready(durable.read(stream, 0, None)).map(|slice| slice.events.len());
@@ -65,4 +74,10 @@ fn without_key(body: &[u8]) -> Vec<u8> {
         }
         Err(_) => body.to_vec(),
     }
+}
+
+/// Whether a walk recorded it.
+fn ends(body: &[u8]) -> bool {
+    let key = codec::decode_event(body).ok().and_then(|event| event.cause.idempotency);
+    key.is_some_and(|known| known.key.as_str().starts_with("withdrawal:"))
 }

@@ -1,6 +1,8 @@
 //! The world: nodes, callers, a disk and a clock, one thread, and a seed that says what moves
 //! next.
 
+mod operating;
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
@@ -8,36 +10,40 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use codec::decode_event;
-use codec::policy::{Loaded, parse};
+use codec::policy::{Loaded, parse_within};
 use domain::member::what_if::{Question, what_if};
 use domain::member::{Answer, EventBody};
 use domain::policy::HORIZON;
-use domain::{Event, Member, MemberId, Request, Timestamp, decide, evolve};
+use domain::{Duration, Event, Member, MemberId, Request, Timestamp, decide, evolve};
+use engine::withdrawals::{Answered, Step, Withdrawal};
 use engine::{Decided, Engine, EngineError, Options, Policies};
 use store::{EventStore, StreamId, Version};
 
 use crate::auditor::Auditor;
 use crate::client::{Account, Intent};
 use crate::disk::{Commit, Disk, Faults, ready};
+use crate::operators::{Asking, Operators, Stood};
 use crate::probe::probe;
 use crate::random::Random;
-use crate::rules::{DAY_MS, HOUR_MS, Rules};
+use crate::rules::{DAY_MS, HOUR_MS, REACH_DAYS, Rules};
 use crate::{Report, Sabotage};
 
+/// Where there is more than one.
 const NODES: usize = 2;
 const MEMBERS: usize = 3;
 const TASKS_MAX: usize = 12;
 const ATTEMPTS_MAX: u32 = 8;
 /// A caller gives up on a request for less than its key is remembered.
 const PATIENCE_MS: i64 = 20 * HOUR_MS;
-/// 2026-11-02T00:00:00Z
-const BEGAN_AT: i64 = 1_793_577_600_000;
+/// 2026-11-02T00:00:00Z: a world begins within a year of it.
+const EARLIEST: i64 = 1_793_577_600_000;
 const POLLS_MAX: usize = 1_000_000;
 
 pub(crate) struct World {
     random: Random,
     disk: Disk,
     nodes: Vec<Node>,
+    operators: Operators,
     accounts: Vec<Account>,
     tasks: Vec<Task>,
     /// Asked before, and to be asked again.
@@ -50,6 +56,11 @@ pub(crate) struct World {
     next: Option<Rules>,
     /// How many messages move in a step.
     haste: u64,
+    began_at: i64,
+    /// Years pass, and windows reach as far back as is remembered.
+    long: bool,
+    /// How far back that is.
+    horizon: Duration,
     now: i64,
     /// Instants at which a refusal said that something changes.
     told: Vec<i64>,
@@ -72,14 +83,19 @@ struct Task {
 }
 
 enum What {
-    Asking(Intent, Box<Request>),
+    Asking(Intent, Box<Request>, Stood),
     /// Of a member who had so many events when it began.
     Looking(usize, usize),
+    Operating(Asking),
+    Walking,
 }
 
 enum Outcome {
     Decided(Result<Decided, EngineError>),
     Member(Result<(Version, Arc<Member>), EngineError>),
+    Ordered(Result<Answered, EngineError>),
+    Lifted(Result<Option<Withdrawal>, EngineError>),
+    Walked(Result<Step, EngineError>),
 }
 
 /// What was found, and breaks a promise.
@@ -89,8 +105,9 @@ fn poll_once<T>(future: &mut Pin<Box<dyn Future<Output = T>>>) -> Poll<T> {
     future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-fn loaded(rules: &Rules) -> Result<Loaded, String> {
-    parse(&[("policy.toml", &rules.policy())]).map_err(|errors| format!("the policy: {errors}"))
+fn loaded(rules: &Rules, horizon: Duration) -> Result<Loaded, String> {
+    parse_within(&[("policy.toml", &rules.policy())], horizon)
+        .map_err(|errors| format!("the policy: {errors}"))
 }
 
 impl World {
@@ -98,34 +115,44 @@ impl World {
         let mut random = Random::new(seed);
         let faults = Faults { permille: *random.pick(&[0, 20, 80, 250]).unwrap_or(&0) };
         let haste = *random.pick(&[1, 6, 6]).unwrap_or(&1);
-        let disk = Disk::new(faults, sabotage);
-        let first = Rules::random("autumn", BEGAN_AT - 100 * DAY_MS, &mut random);
-        let second = Rules::random("winter", NEVER_YET, &mut random);
+        let began_at = EARLIEST + random.within(0, 365) * DAY_MS;
+        // Withdrawals are for one node: what is sent first is written first, and nobody else decides.
+        let alone = random.permille(500);
+        let disk = Disk::new(faults, alone, sabotage);
+        let long = random.permille(200);
+        let [reach, later] =
+            if long { [399, RAISED.as_millis() / DAY_MS] } else { [REACH_DAYS; 2] };
+        let first = Rules::random("autumn", began_at - 100 * DAY_MS, reach, &mut random);
+        let second = Rules::random("winter", NEVER_YET, later, &mut random);
         let mut auditor = Auditor::default();
-        let policy = loaded(&first)?;
+        let policy = loaded(&first, HORIZON)?;
         let told = sabotage.told(first);
         auditor.published(policy.policy.version.as_str(), told);
         let accounts =
-            (0..MEMBERS).map(|number| Account::new(number, &mut random, BEGAN_AT)).collect();
+            (0..MEMBERS).map(|number| Account::new(number, &mut random, began_at)).collect();
         let mut world = Self {
             next: Some(second),
             policies: vec![policy],
             disk,
             nodes: Vec::new(),
+            operators: Operators::default(),
             accounts,
             tasks: Vec::new(),
             waiting: Vec::new(),
             auditor,
             members: BTreeMap::new(),
             haste,
-            now: BEGAN_AT,
+            began_at,
+            long,
+            horizon: HORIZON,
+            now: began_at,
             told: Vec::new(),
             intents: 0,
             trace: DefaultHasher::new(),
             report: Report { seed, ..Report::default() },
             random,
         };
-        for node in 0..NODES {
+        for node in 0..if alone { 1 } else { NODES } {
             let node = world.start(node)?;
             world.nodes.push(node);
         }
@@ -142,11 +169,13 @@ impl World {
             0..300 => self.poll_some_task()?,
             300..700 => self.messages_move()?,
             700..880 => self.ask(),
-            880..905 => self.look(),
-            905..930 => self.poll_keepers(),
+            880..900 => self.look(),
+            900..905 => self.operate()?,
+            905..920 => self.walk(),
+            920..930 => self.poll_keepers(),
             930..975 => self.now += self.random.within(1_000, HOUR_MS),
             975..980 => {
-                let days = self.random.within(1, 9);
+                let days = self.random.within(1, if self.long { 90 } else { 9 });
                 self.now += self.random.within(HOUR_MS, days * DAY_MS);
             }
             980..985 => self.wait_as_told(),
@@ -154,6 +183,7 @@ impl World {
             987..989 => self.clock_jumps(),
             989..996 => self.facts_change(),
             996..998 => self.crash()?,
+            998 if self.long => self.raise_horizon()?,
             998 => self.sync_fails(),
             _ => self.change_policy()?,
         }
@@ -164,6 +194,7 @@ impl World {
     pub(crate) fn finish(mut self) -> Result<Report, String> {
         self.crash()?;
         self.settle()?;
+        self.operators_come_to_rest()?;
         for account in 0..self.accounts.len() {
             let Some(id) = self.accounts.get(account).map(|account| account.id.clone()) else {
                 continue;
@@ -190,6 +221,9 @@ impl World {
     /// An unchanged policy would have answered everything as it was answered.
     fn ask_again(&self, member: &MemberId, events: &[Event]) -> Verdict {
         let [Loaded { policy, .. }] = self.policies.as_slice() else { return Ok(()) };
+        if self.horizon != HORIZON {
+            return Ok(()); // it was decided by less than is remembered now
+        }
         let (since, until, horizon) = (Timestamp::MIN, Timestamp::MAX, HORIZON);
         let question = Question { draft: policy, since, until, horizon };
         let mut different = None;
@@ -222,10 +256,18 @@ impl World {
             cached_bytes_max: *self.random.pick(&[0, 8 << 10, 64 << 20]).unwrap_or(&0),
             in_flight_max: *self.random.pick(&[3, 64, 64]).unwrap_or(&3),
             snapshot_every: *self.random.pick(&[1, 5, 64]).unwrap_or(&1),
-            horizon: HORIZON,
+            ..Options::default()
         };
         let store = self.disk.reached_by(number);
-        let engine = Engine::new(store, Arc::new(policies), options);
+        let policies = Arc::new(policies);
+        let engine = loop {
+            let (store, policies) = (Arc::clone(&store), Arc::clone(&policies));
+            match self.drive(Box::pin(Engine::open(store, policies, options.clone())))? {
+                Ok(engine) => break engine,
+                Err(EngineError::Unavailable(_)) => {}
+                Err(error) => return Err(format!("the engine: {error}")),
+            }
+        };
         let keeper = engine.clone();
         let keeping = Box::pin(async move { keeper.keep_snapshots().await });
         let skew = self.random.within(-2_000, 2_000);
@@ -274,8 +316,10 @@ impl World {
             let events = decoded(&bodies)?;
             self.note(&events);
             self.report.events += events.len() as u64;
+            self.nobody_was_barred(member, &events)?;
             self.auditor.committed(member, version, &events)?;
-            let state = self.members.remove(member).unwrap_or_default();
+            let nothing = || Member::remembering(self.horizon);
+            let state = self.members.remove(member).unwrap_or_else(nothing);
             self.members.insert(member.to_owned(), events.iter().fold(state, evolve));
             self.imagine(member)?;
             for event in &events {
@@ -322,7 +366,7 @@ impl World {
             let version = self.auditor.in_effect(at).map(|(version, _)| version);
             let in_effect = |loaded: &&Loaded| Some(loaded.policy.version.as_str()) == version;
             let policy = self.policies.iter().find(in_effect).ok_or("no policy was in effect")?;
-            let (facts, commands) = asking.imagined(&mut self.random, BEGAN_AT);
+            let (facts, commands) = asking.imagined(&mut self.random, self.began_at);
             let at = Timestamp::from_millis(at);
             let request = Request { at, idempotency: None, facts, commands };
             let decision = decide(&state, &request, &policy.policy);
@@ -355,7 +399,7 @@ impl World {
         } else {
             let account = self.random.index(self.accounts.len());
             let Some(asking) = self.accounts.get_mut(account) else { return };
-            let commands = asking.want(&mut self.random, self.now, BEGAN_AT);
+            let commands = asking.want(&mut self.random, self.now, self.began_at);
             self.intents += 1;
             Intent::new(self.intents, account, commands, &mut self.random, self.now)
         };
@@ -379,7 +423,9 @@ impl World {
         };
         let (engine, member, asked) = (at.engine.clone(), account.id.clone(), request.clone());
         let future = Box::pin(async move { Outcome::Decided(engine.decide(&member, asked).await) });
-        self.tasks.push(Task { node, what: What::Asking(intent, Box::new(request)), future });
+        let stood = self.operators.begins(&request.commands);
+        let what = What::Asking(intent, Box::new(request), stood);
+        self.tasks.push(Task { node, what, future });
     }
 
     fn look(&mut self) {
@@ -409,11 +455,39 @@ impl World {
         let Poll::Ready(outcome) = poll_once(&mut task.future) else { return Ok(()) };
         let Task { what, .. } = self.tasks.swap_remove(at);
         match (what, outcome) {
-            (What::Asking(intent, request), Outcome::Decided(answer)) => {
+            (What::Asking(intent, request, stood), Outcome::Decided(answer)) => {
+                if let Ok(decided) = &answer {
+                    self.what_operators_asked_holds(&stood, &request, decided)?;
+                }
                 self.answered(intent, &request, answer)
             }
             (What::Looking(account, known), Outcome::Member(Ok((version, member)))) => {
                 self.looked(account, known, version, &member)
+            }
+            (What::Operating(asked), Outcome::Ordered(Ok(answered))) => {
+                self.ordered(&asked, &answered)
+            }
+            (What::Operating(asked), Outcome::Lifted(Ok(lifted))) => {
+                let lifted = lifted.is_some_and(|known| known.lifted.is_some());
+                self.report.lifts += u64::from(lifted);
+                self.operators.answered(&asked);
+                if lifted {
+                    Ok(())
+                } else {
+                    Err(format!("{asked:?} was answered, and nothing lifted"))
+                }
+            }
+            (What::Walking, Outcome::Walked(Ok(Step::Finished))) => {
+                self.report.walks += 1;
+                self.finished()
+            }
+            (
+                _,
+                Outcome::Walked(Err(error))
+                | Outcome::Ordered(Err(error))
+                | Outcome::Lifted(Err(error)),
+            ) if !matches!(error, EngineError::Overloaded { .. } | EngineError::Unavailable(_)) => {
+                Err(format!("operators: {error}"))
             }
             _ => Ok(()),
         }
@@ -472,7 +546,7 @@ impl World {
         let newest = self.members.get(id).filter(|_| seen.len() == events.len());
         let believed = match newest {
             Some(newest) => newest == member,
-            None => seen.iter().fold(Member::default(), evolve) == *member,
+            None => seen.iter().fold(Member::remembering(self.horizon), evolve) == *member,
         };
         if !believed {
             return Err(format!("{id} at version {version} is not what its events say"));
@@ -491,7 +565,7 @@ impl World {
             return;
         }
         let at = self.random.index(self.tasks.len());
-        if let What::Asking(intent, _) = self.tasks.swap_remove(at).what {
+        if let What::Asking(intent, ..) = self.tasks.swap_remove(at).what {
             self.waiting.push(intent);
         }
     }
@@ -532,24 +606,62 @@ impl World {
     /// A node dies in the middle of everything, and comes back with nothing but the disk.
     fn crash(&mut self) -> Verdict {
         let dying = self.random.index(self.nodes.len());
+        self.die(dying)?;
+        self.come_back(dying)
+    }
+
+    fn die(&mut self, dying: usize) -> Verdict {
         self.report.crashes += 1;
         let (died, alive) =
             std::mem::take(&mut self.tasks).into_iter().partition(|t| t.node == dying);
         self.tasks = alive;
         let died: Vec<Task> = died;
         for task in died {
-            if let What::Asking(intent, _) = task.what {
+            if let What::Asking(intent, ..) = task.what {
                 self.waiting.push(intent);
             }
         }
         self.disk.node_died(dying, &mut self.random);
         self.disk.open_again(&mut self.random);
-        self.commits()?;
-        let started = self.start(dying)?;
-        if let Some(node) = self.nodes.get_mut(dying) {
+        if self.nodes.len() == 1 {
+            // Nobody else is there to hear what is still on its way.
+            self.disk.comes_to_rest(&mut self.random);
+        }
+        self.commits()
+    }
+
+    fn come_back(&mut self, node: usize) -> Verdict {
+        let started = self.start(node)?;
+        if let Some(node) = self.nodes.get_mut(node) {
             *node = started;
         }
         Ok(())
+    }
+
+    /// With every node stopped, as `carnet store raise-horizon` does it: after a year of forgetting.
+    fn raise_horizon(&mut self) -> Verdict {
+        if self.horizon != HORIZON || self.now < self.began_at + 450 * DAY_MS {
+            return Ok(());
+        }
+        for node in 0..self.nodes.len() {
+            self.die(node)?;
+        }
+        self.disk.comes_to_rest(&mut self.random);
+        self.commits()?;
+        let store: Arc<dyn EventStore> = Arc::new(self.disk.durable().clone());
+        let raised = engine::raise_horizon(&*store, RAISED);
+        // Cut off, or not: what is not folded now is folded when it is asked for.
+        let folded = match self.random.permille(500) {
+            true => engine::fold_anew(&store, &mut |_| {}),
+            false => Ok(0),
+        };
+        raised.and(folded).map_err(|error| format!("raising the horizon: {error}"))?;
+        (self.horizon, self.report.horizon_raises) = (RAISED, 1);
+        for (id, member) in &mut self.members {
+            let events = self.auditor.ledger(id).map_or(&[][..], |ledger| &ledger.events);
+            *member = events.iter().fold(Member::remembering(RAISED), evolve);
+        }
+        (0..self.nodes.len()).try_for_each(|node| self.come_back(node))
     }
 
     /// Published on one node, heard of by the others, in effect for all from one instant on.
@@ -557,10 +669,13 @@ impl World {
         if !self.random.permille(200) || self.disk.stopped() {
             return Ok(());
         }
+        if self.long && self.horizon == HORIZON {
+            return Ok(()); // its windows reach back further
+        }
         let Some(mut rules) = self.next.take() else { return Ok(()) };
         self.settle()?;
         rules.effective_from = self.now + self.random.within(0, 5 * DAY_MS);
-        let policy = loaded(&rules)?;
+        let policy = loaded(&rules, self.horizon)?;
         for number in 0..self.nodes.len() {
             while let Some(node) = self.nodes.get(number) {
                 let policies = Arc::clone(node.engine.policies());
@@ -586,8 +701,11 @@ impl World {
     }
 }
 
+/// How far back is remembered once that was raised.
+const RAISED: Duration = Duration::days(800);
+
 /// Replaced when the policy is published.
-const NEVER_YET: i64 = BEGAN_AT + 10_000 * DAY_MS;
+const NEVER_YET: i64 = EARLIEST + 10_000 * DAY_MS;
 
 fn stream(member: &MemberId) -> Result<StreamId, String> {
     StreamId::new(&format!("member:{member}")).map_err(|error| error.to_string())

@@ -8,7 +8,7 @@ mod words;
 
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr};
-use cel::parser::{Expression, PrattParser};
+use cel::parser::{Expression, ParseErrors, PrattParser};
 use domain::policy::{Comparison, Guard, GuardFact, Operand, Value};
 use domain::{DeviceClass, Tag, Timestamp};
 
@@ -71,22 +71,22 @@ pub(super) fn guard(node: &Node<'_>) -> Option<Guard> {
         node.note(format!("says nothing; {MAY_SAY}"));
         return None;
     }
-    if let Some(other) = text.chars().find(|c| !c.is_ascii()) {
-        node.note(format!("`{other}` is not ASCII; ids and a guard are"));
-        return None;
-    }
     if text.len() > BYTES_MAX {
         node.note(format!("has {} bytes; write at most {BYTES_MAX}", text.len()));
         return None;
     }
-    let parsed = PrattParser::new().max_recursion_depth(DEPTH_MAX).parse(text);
-    let expression = match parsed {
+    if let Some((at, other)) = text.char_indices().find(|(_, c)| !c.is_ascii()) {
+        let other = other.escape_debug();
+        node.note_within(text, at, format!("`{other}` is not ASCII; ids and a guard are"));
+        return None;
+    }
+    let expression = match parsed(text) {
         Ok(expression) => expression,
         Err(errors) => {
             let first = errors.errors.first();
-            let (line, message) = first.map_or((1, ""), |error| (error.pos.0, &error.msg));
-            let line = usize::try_from(line).unwrap_or(0).saturating_sub(1);
-            node.note_within(text, line, unreadable(message));
+            let (at, message) = first.map_or(((1, 1), ""), |error| (error.pos, &error.msg));
+            let at = offset(text, at);
+            node.note_within(text, at, unreadable(message, text.get(at..).unwrap_or_default()));
             return None;
         }
     };
@@ -102,13 +102,32 @@ pub(super) fn guard(node: &Node<'_>) -> Option<Guard> {
     Some(guard)
 }
 
+fn parsed(text: &str) -> Result<Expression, ParseErrors> {
+    PrattParser::new().max_recursion_depth(DEPTH_MAX).parse(text)
+}
+
+/// Of a line and a column, as the parser counts them.
+fn offset(text: &str, (line, column): (isize, isize)) -> usize {
+    let before = |number| usize::try_from(number).unwrap_or(0).saturating_sub(1);
+    let lines = text.split_inclusive('\n').take(before(line));
+    (lines.map(str::len).sum::<usize>() + before(column)).min(text.len())
+}
+
 /// What the parser says, without the list of everything that it would have taken instead.
-fn unreadable(message: &str) -> String {
+fn unreadable(message: &str, rest: &str) -> String {
+    if message.contains("recursion limit") {
+        return format!(
+            "is nested too deep; write at most {DEPTH_MAX} parentheses and negations inside each \
+             other, or make several rules of it"
+        );
+    }
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
     let message = message.split(" expecting ").next().unwrap_or_default();
     let message = message.lines().next().unwrap_or_default().replace("'<EOF>'", "the end");
     let message = message.replace('\'', "`");
-    let meant = MEANT.iter().find(|(wrong, _)| message.ends_with(&format!("`{wrong}`")));
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '=' | '<' | '>');
+    let wrong = rest.split(|c| !word(c)).next().unwrap_or_default().to_lowercase();
+    let meant = MEANT.iter().find(|(known, _)| *known == wrong);
     let meant = meant.map(|(_, meant)| format!("did you mean `{meant}`?"));
     format!(
         "cannot be read as an expression: {message}; {}",
@@ -116,7 +135,8 @@ fn unreadable(message: &str) -> String {
     )
 }
 
-const MEANT: [(&str, &str); 3] = [("=", "=="), ("and", "&&"), ("or", "||")];
+const MEANT: [(&str, &str); 6] =
+    [("=", "=="), ("=>", ">="), ("=<", "<="), ("and", "&&"), ("or", "||"), ("not", "!")];
 
 fn operands(guard: &Guard) -> usize {
     match guard {
@@ -134,12 +154,20 @@ struct Reader<'a, 'n> {
 }
 
 impl Reader<'_, '_> {
-    /// Told in the first line that has the first name in what is meant.
+    /// Told where what is meant begins.
     fn note<T>(&self, at: &Expression, message: String) -> Option<T> {
-        let name = first_name(at).unwrap_or_default();
-        let line = self.text.lines().position(|line| has_word(line, &name));
-        self.node.note_within(self.text, line.unwrap_or(0), message);
+        self.node.note_within(self.text, self.start(at).unwrap_or(0), message);
         None
+    }
+
+    /// The parser tells places of what it cannot read, and of that alone. Its parts are numbered as they
+    /// are read, so the same text with a mistake behind it has the same numbers.
+    fn start(&self, at: &Expression) -> Option<usize> {
+        let mistaken = parsed(&format!("{}\n)", self.text)).err()?;
+        let places = mistaken.errors.first()?.source_info.clone()?;
+        let place = |at: &Expression| Some(places.offset_for(at.id)?.0);
+        let start = std::iter::successors(Some(at), |at| first_part(at)).filter_map(place).min();
+        usize::try_from(start?).ok()
     }
 
     fn condition(&self, at: &Expression) -> Option<Guard> {
@@ -392,10 +420,12 @@ impl Reader<'_, '_> {
             _ => "",
         };
         match text.parse::<Timestamp>() {
-            Ok(instant) => Some((Operand::Constant(Value::Time(instant)), Kind::Time)),
-            Err(_) => self.note(
+            Ok(instant) if is_exact(text) => {
+                Some((Operand::Constant(Value::Time(instant)), Kind::Time))
+            }
+            _ => self.note(
                 at,
-                "is not an instant; write date, time and offset, like \
+                "is not an instant; write date, time and offset, to the millisecond at most, like \
                  `timestamp(\"2026-01-01T00:00:00Z\")`"
                     .to_owned(),
             ),
@@ -426,29 +456,22 @@ fn flat(parts: Vec<Guard>, inner: fn(Guard) -> Result<Vec<Guard>, Guard>) -> Vec
     parts.into_iter().flat_map(|part| inner(part).unwrap_or_else(|other| vec![other])).collect()
 }
 
-/// A fact, function or constant, as it is written.
-fn first_name(at: &Expression) -> Option<String> {
-    match &at.expr {
-        Expr::Call(CallExpr { func_name, target, args }) => {
-            let inner = target.as_deref().into_iter().chain(args).find_map(first_name);
-            inner.or_else(|| Some(func_name.clone()))
-        }
-        Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
-        Expr::Literal(LiteralValue::Int(int)) => Some(int.inner().to_string()),
-        Expr::List(list) => list.elements.iter().find_map(first_name),
-        Expr::Select(select) => path(at).or_else(|| first_name(&select.operand)),
-        _ => path(at),
-    }
+/// Whether the instant is the one that was written: finer than milliseconds is cut off, and neither a
+/// leap second nor the name of a zone makes a difference to it.
+fn is_exact(written: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.' | '+');
+    let fraction = written.split_once('.').map_or("", |(_, rest)| rest);
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    written.chars().all(plain) && !written.contains(":60") && digits <= 3
 }
 
-/// Whether the line has it, and not as a part of a longer name.
-fn has_word(line: &str, word: &str) -> bool {
-    let in_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    line.match_indices(word).any(|(at, _)| {
-        let (before, after) = (line.get(..at), line.get(at + word.len()..));
-        !before.is_some_and(|before| before.ends_with(in_name))
-            && !after.is_some_and(|after| after.starts_with(in_name))
-    })
+fn first_part(at: &Expression) -> Option<&Expression> {
+    match &at.expr {
+        Expr::Call(CallExpr { target, args, .. }) => target.as_deref().or(args.first()),
+        Expr::Select(select) => Some(&select.operand),
+        Expr::Comprehension(comprehension) => Some(&comprehension.iter_range),
+        _ => None,
+    }
 }
 
 /// The name that a fact is reached by.

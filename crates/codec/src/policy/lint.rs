@@ -44,7 +44,7 @@ struct Lint {
 impl Lint {
     fn note(&mut self, scope: &Scope, kind: Kind, name: &str, message: String) {
         if let Some(Place { file, line, field }) = self.places.get(scope, kind, name).cloned() {
-            self.found.push(PolicyError { file, line: Some(line), field, message });
+            self.found.push(PolicyError { file, line: Some(line), column: None, field, message });
         }
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use domain::policy::{HORIZON_MAX, Policy, Rules};
 use domain::{PartnerId, SeriesId, TitleId};
 
-use super::read::{Fields, File, Node};
+use super::read::{Fields, File, Node, line_starts};
 use super::texts::Language;
 use super::{Loaded, source_files};
 
@@ -54,7 +54,8 @@ impl Places {
         let mut places = Self::default();
         let errors = RefCell::new(Vec::new());
         for (name, text) in source_files(&loaded.source).unwrap_or_default() {
-            let file = File { name, text, errors: &errors, horizon: HORIZON_MAX };
+            let lines = line_starts(text);
+            let file = File { name, text, lines: &lines, errors: &errors, horizon: HORIZON_MAX };
             let Some(document) = file.document() else { continue };
             let mut root = Fields::root(file, &document);
             places.level(&Scope::AllTitles, &mut root);

@@ -16,6 +16,8 @@ use super::{ERRORS_MAX, PolicyError, PolicyErrors};
 pub(super) struct File<'a> {
     pub(super) name: &'a str,
     pub(super) text: &'a str,
+    /// Where each of its lines begins.
+    pub(super) lines: &'a [usize],
     pub(super) errors: &'a RefCell<Vec<PolicyError>>,
     /// How far back a member's state remembers.
     pub(super) horizon: Duration,
@@ -27,6 +29,8 @@ pub(super) struct Node<'a> {
     file: File<'a>,
     value: &'a DeValue<'a>,
     offset: usize,
+    /// Where it is over.
+    end: usize,
     path: String,
 }
 
@@ -52,13 +56,22 @@ impl<'a> File<'a> {
     }
 
     pub(super) fn note(&self, offset: Option<usize>, field: &str, message: String) {
-        let line = offset.map(|offset| {
-            let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
-            before.iter().filter(|byte| **byte == b'\n').count() + 1
-        });
-        let (file, field) = (self.name.to_owned(), field.to_owned());
-        self.errors.borrow_mut().push(PolicyError { file, line, field, message });
+        self.found(offset.map(|offset| self.line(offset)), None, field, message);
     }
+
+    fn found(&self, line: Option<usize>, column: Option<usize>, field: &str, message: String) {
+        let (file, field) = (self.name.to_owned(), field.to_owned());
+        self.errors.borrow_mut().push(PolicyError { file, line, column, field, message });
+    }
+
+    /// From 1.
+    fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
+    }
+}
+
+pub(super) fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
 /// In the order of the files and lines, and no more than can be read.
@@ -113,15 +126,13 @@ impl<'a> Fields<'a> {
 
     /// File, line and path.
     pub(super) fn place(&self) -> (String, usize, String) {
-        let before = self.file.text.get(..self.offset).unwrap_or_default();
-        (self.file.name.to_owned(), before.matches('\n').count() + 1, self.path.clone())
+        (self.file.name.to_owned(), self.file.line(self.offset), self.path.clone())
     }
 
     /// As [`Self::note`], of a line that was read before.
     pub(super) fn note_line(&self, line: usize, message: String) {
-        let before = self.file.text.split_inclusive('\n').take(line.saturating_sub(1));
-        let offset = before.map(str::len).sum();
-        self.file.note(Some(offset), &self.path, message);
+        let offset = self.file.lines.get(line.saturating_sub(1)).copied();
+        self.file.note(offset, &self.path, message);
     }
 
     /// Notes every field that nobody took.
@@ -150,7 +161,8 @@ impl<'a> Fields<'a> {
         let dot = if self.path.is_empty() { "" } else { "." };
         let path = format!("{}{dot}{name}", self.path);
         // A table's own span may be that of its header; a scalar is found by its key.
-        Node { file: self.file, value: value.get_ref(), offset: key.span().start, path }
+        let (offset, end) = (key.span().start, value.span().end);
+        Node { file: self.file, value: value.get_ref(), offset, end, path }
     }
 }
 
@@ -159,19 +171,23 @@ impl<'a> Node<'a> {
         self.file.note(Some(self.offset), &self.path, message.into());
     }
 
-    /// As [`Self::note`], of a line of its text, from 0. Where the text is written with escapes
-    /// it is the first.
-    pub(super) fn note_within(&self, text: &str, line: usize, message: String) {
-        let written = self.file.text.get(self.offset..).and_then(|rest| rest.find(text));
-        let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-        let offset = written.map_or(self.offset, |written| self.offset + written + before);
-        self.file.note(Some(offset), &self.path, message);
+    /// As [`Self::note`], of a place in its text, told by line and column. Where the text is written
+    /// with escapes nobody can tell, and it is where the field begins.
+    pub(super) fn note_within(&self, text: &str, at: usize, message: String) {
+        let File { text: all, lines, .. } = self.file;
+        let written = all.get(self.offset..self.end).and_then(|value| value.find(text));
+        let Some(written) = written else { return self.note(message) };
+        let offset = self.offset + written + at;
+        let line = self.file.line(offset);
+        let start = lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let before = all.get(start..offset).unwrap_or_default();
+        let column = before.chars().count() + 1;
+        self.file.found(Some(line), Some(column), &self.path, message);
     }
 
     /// Where it stands, for another's message.
     pub(super) fn place(&self) -> (String, usize) {
-        let before = self.file.text.get(..self.offset).unwrap_or_default();
-        (self.file.name.to_owned(), before.matches('\n').count() + 1)
+        (self.file.name.to_owned(), self.file.line(self.offset))
     }
 
     pub(super) fn path(&self) -> &str {
@@ -293,6 +309,7 @@ impl<'a> Node<'a> {
             file: self.file,
             value: value.get_ref(),
             offset: value.span().start,
+            end: value.span().end,
             path: format!("{}[{index}]", self.path),
         });
         Some(nodes.collect())

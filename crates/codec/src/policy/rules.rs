@@ -16,7 +16,7 @@ use domain::{
 use super::absent::{AbsentFact, needs};
 use super::cap::{cap, limit};
 use super::guard::guard;
-use super::read::{Fields, File, Node, told};
+use super::read::{Fields, File, Node, line_starts, told};
 use super::texts::{self, Texts};
 use super::{MAIN_FILE, PolicyError, PolicyErrors};
 
@@ -32,8 +32,12 @@ pub(super) fn policy(
     horizon: Duration,
 ) -> Result<(Policy, Vec<AbsentFact>, Texts), PolicyErrors> {
     let errors = RefCell::new(Vec::new());
-    let files: Vec<File<'_>> =
-        files.iter().map(|(name, text)| File { name, text, errors: &errors, horizon }).collect();
+    let lines: Vec<Vec<usize>> = files.iter().map(|(_, text)| line_starts(text)).collect();
+    let files: Vec<File<'_>> = files
+        .iter()
+        .zip(&lines)
+        .map(|((name, text), lines)| File { name, text, lines, errors: &errors, horizon })
+        .collect();
     let documents: Vec<_> =
         files.iter().filter_map(|file| Some((*file, file.document()?))).collect();
     let mut draft = Draft::default();
@@ -42,7 +46,7 @@ pub(super) fn policy(
     }
     if files.iter().all(|file| file.name != MAIN_FILE) {
         let name = MAIN_FILE;
-        let missing = File { name, text: "", errors: &errors, horizon };
+        let missing = File { name, text: "", lines: &[], errors: &errors, horizon };
         missing.note(None, "", "is missing; it holds the rules for all titles".to_owned());
     }
     let texts = texts::read(&draft.texts, &draft.seen.ids);
@@ -236,6 +240,7 @@ impl<K: Ord + std::fmt::Display> Levels<K> {
             found.then(|| PolicyError {
                 file: file.clone(),
                 line: Some(*line),
+                column: None,
                 field: format!("{what}.{key}.terms"),
                 message: format!(
                     "together with the terms for all titles, `not_before` ({from}) leaves no play \

@@ -17,7 +17,7 @@ use domain::{
 };
 use domain::{Duration, Timestamp};
 
-use self::sentence::{FactChange, Sentence};
+use self::sentence::{EntryChange, FactChange, Sentence};
 use super::{PolicyErrors, SCENARIO_ENDING, files};
 
 #[cfg(test)]
@@ -186,6 +186,24 @@ impl std::str::FromStr for Moment {
 struct InvalidMoment;
 
 impl CatalogueEntry {
+    /// What it says after these changes.
+    fn changed(&self, changes: &[EntryChange]) -> Self {
+        let mut entry = self.clone();
+        for change in changes {
+            match change.clone() {
+                EntryChange::Partner(partner) => entry.partner = partner,
+                EntryChange::Series(series) => entry.series = series,
+                EntryChange::Tags(tags) => entry.tags = tags.into(),
+                EntryChange::MaturityRating(rating) => entry.maturity_rating = rating,
+                EntryChange::Downloadable(downloadable) => entry.downloadable = downloadable,
+                EntryChange::Offered(offered) => entry.offered = offered,
+                EntryChange::AvailableFrom(from) => entry.available_from = from,
+                EntryChange::AvailableUntil(until) => entry.available_until = until,
+            }
+        }
+        entry
+    }
+
     fn facts(&self, start: Timestamp) -> TitleFacts {
         TitleFacts {
             partner: self.partner.clone(),

@@ -361,6 +361,27 @@ fn engine_on(store: &QueuedStore) -> Engine {
     Engine::new(Arc::new(store.clone()), policies, Options::default())
 }
 
+/// More members in one part of the feed than may be decided on at once.
+#[test]
+fn a_walk_goes_through_a_door_for_one() {
+    let store = QueuedStore::default();
+    let before = engine(Arc::new(store.inner.clone()));
+    let members = ["ana", "ben", "cyd", "dan"];
+    for of in members {
+        decide(&before, of, request(at(0), vec![register("phone")])).unwrap();
+    }
+    for of in members {
+        acquired_by(&before, of, "phone", "film", &format!("{of}-1"));
+    }
+    let options = Options { in_flight_max: 1, ..Options::default() };
+    let policies = Arc::clone(before.policies());
+    let engine = Engine::new(Arc::new(store.clone()), policies, options);
+    drive(&store, engine.withdrawals().order(order("w-1", "film", at(10)))).unwrap();
+    while drive(&store, engine.withdrawals().step(&engine, at(12))).unwrap() != Step::Finished {}
+    let Progress { members, licenses, .. } = engine.withdrawals().get("w-1").unwrap().progress;
+    assert_eq!((members, licenses), (4, 4));
+}
+
 /// An acquisition that was decided, and is about to be sent to the store, when its title is withdrawn.
 fn overtaken(store: &QueuedStore, engine: &Engine) -> Deciding {
     let ana = member("ana");

@@ -274,10 +274,11 @@ impl Ledger {
         let from = match cap.window {
             Window::Now | Window::Lifetime => i64::MIN,
             Window::Rolling(ms) | Window::Interval(ms) => at - ms + 1,
-            Window::Calendar(unit) => start(unit, at),
-            Window::Anniversary(unit, is_of_member) => {
+            Window::Calendar(unit, zone) => start(unit, zone, at),
+            Window::Anniversary(unit, zone, is_of_member) => {
                 let since = if is_of_member { of_member } else { of_license };
-                since.map_or(at - longest(unit) + 1, |since| anniversary_start(unit, since, at))
+                let known = since.map(|since| anniversary_start(unit, zone, since, at));
+                known.unwrap_or(at - longest(unit) + 1)
             }
             Window::FirstUse(ms) => {
                 let mut opened = i64::MIN / 2;

@@ -2,8 +2,10 @@ use expect_test::{ExpectFile, expect, expect_file};
 
 use domain::policy::{Guard, Policy};
 
-use super::words;
+use super::{BYTES_MAX, words};
 use crate::policy::{MAIN_FILE, parse};
+
+mod meaning;
 
 const HEAD: &str = "format = 1\nname = \"test\"\neffective_from = 2026-01-01T00:00:00Z\n";
 
@@ -24,12 +26,15 @@ fn guard(text: &str) -> Guard {
 /// Of each guard, what it is read as, or what is wrong with it.
 #[track_caller]
 fn read(guards: &[&str], told: ExpectFile) {
-    let head = "policy.toml, line 7, field `gates[0].guard`: ";
+    let (head, field) = ("policy.toml, line 7, ", ", field `gates[0].guard`: ");
     let lines: Vec<String> = guards
         .iter()
         .map(|guard| match load(guard) {
             Ok(policy) => words(policy.default.gates[0].when.guard.as_ref().unwrap()),
-            Err(errors) => format!("{guard}\n    {}", errors.replace(head, "")),
+            Err(errors) => {
+                let told = errors.replace('\n', "\n    ").replace(head, "").replace(field, ": ");
+                format!("{guard}\n    {told}")
+            }
         })
         .collect();
     told.assert_eq(&format!("{}\n", lines.join("\n")));
@@ -50,6 +55,11 @@ fn what_a_guard_may_say() {
             r#"!(title.id == "a") && device.security_level in ["L1", member.plan] // why"#,
             r#"member.concurrent_streams > 2 && device.elsewhere_at < timestamp("2026-01-01T00:00:00Z")"#,
             r#"member.profile in title.tags && member.territory != "D\"\\E""#,
+            r#"member.plan == "\x61\u0064\163" && member.account != r"a\b""#,
+            "title.maturity_rating in [0x10, 010, - 5, --5]",
+            r#"member.since > timestamp("2026-01-01t00:00:00.5z")"#,
+            "member.plan == 'a' // || member.plan == 'b'",
+            "!!(member.plan in [member.account, 'a', 'a'])",
         ],
         expect_file!["tests/may_say.txt"],
     );
@@ -126,14 +136,63 @@ fn what_is_outside() {
 }
 
 #[test]
+fn what_cannot_be_read() {
+    read(
+        &[
+            "((((((((((((((((((((((((((((((((member.plan == 'ads')",
+            "!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(!(member.plan == 'a'))))))))))))))))))))))))))",
+            "member.plan == 'ads' || )",
+            "member.plan == 'ads' || (member.plan == 'b'",
+            "member.plan == 'ads' & member.plan == 'b'",
+            "member.plan == 'ads",
+            "member.plan === 'ads'",
+            "member.plan not in ['ads']",
+            "member.plan == 'ads' OR member.plan == 'b'",
+            "title.maturity_rating => 18 && title.maturity_rating =< 21",
+            "title.maturity_rating > 0x8000000000000000",
+            "12 < title.maturity_rating < 18",
+            "// all of them",
+            "member.plan == 'é'",
+            "member.plan == 'ads'\u{200b}",
+            "member.plan == '\\u00e9'",
+            "member.`plan` == 'ads'",
+            ".member.plan == 'ads'",
+            "if == 'ads'",
+            "'new' in title.tags == true",
+            "member.since > timestamp('2026-01-01T00:00:00')",
+            "member.since > timestamp('2026-01-01T00:00:00.0009Z')",
+            "member.since > timestamp('2026-01-01T00:00:60Z')",
+            "member.since > timestamp('2026-01-01T00:00:00-08:00[Europe/Berlin]')",
+        ],
+        expect_file!["tests/unreadable.txt"],
+    );
+}
+
+#[test]
 fn a_mistake_is_told_in_the_line_where_it_is() {
     let errors = load("\nmember.plan == 'ads'\n  && (member.teritory == 'DE'\n  || plan > 1)");
     expect![[r#"
-        policy.toml, line 9, field `gates[0].guard`: `member.teritory` is not a fact; did you mean `member.territory`?
-        policy.toml, line 10, field `gates[0].guard`: `plan` is not a fact; did you mean `member.plan`?"#]]
+        policy.toml, line 9, column 7, field `gates[0].guard`: `member.teritory` is not a fact; did you mean `member.territory`?
+        policy.toml, line 10, column 6, field `gates[0].guard`: `plan` is not a fact; did you mean `member.plan`?"#]]
     .assert_eq(&errors.unwrap_err());
     let errors = load("member.plan == 'ads'\n  && = 'x'").unwrap_err();
-    assert!(errors.starts_with("policy.toml, line 8, "), "{errors}");
+    assert!(errors.starts_with("policy.toml, line 8, column 6, "), "{errors}");
+    // Where the same name stood before.
+    let errors = load("member.plan == 'ads' // plan\n  || member.plan > 'b'").unwrap_err();
+    assert!(errors.starts_with("policy.toml, line 8, column 6, "), "{errors}");
+    let errors = load("member.plan == 'ads'\n  || member.plan == 'ä'").unwrap_err();
+    assert!(errors.starts_with("policy.toml, line 8, column 22, "), "{errors}");
+}
+
+/// Another rule has the same text, without escapes.
+#[test]
+fn a_mistake_in_a_text_with_escapes_is_told_where_its_field_begins() {
+    let escaped = "[[gates]]\nid = \"a\"\nclosed = true\nguard = \"plan == \\\"a\\\"\"\n";
+    let plain = "[[gates]]\nid = \"b\"\nclosed = true\nguard = 'plan == \"a\"'\n";
+    let errors = parse(&[(MAIN_FILE, &format!("{HEAD}{escaped}{plain}"))]).unwrap_err();
+    expect![[r#"
+        policy.toml, line 7, field `gates[0].guard`: `plan` is not a fact; did you mean `member.plan`?
+        policy.toml, line 11, column 10, field `gates[1].guard`: `plan` is not a fact; did you mean `member.plan`?"#]].assert_eq(&errors.to_string());
 }
 
 #[test]
@@ -165,8 +224,18 @@ fn however_a_guard_is_nested_it_is_told() {
         ("a(", "1", ")"),
         ("a.all(b,", "1", ")"),
         ("'a' in ['b' in ", "[]", "]"),
+        ("!-", "1", ""),
+        ("((1)==", "1", ")"),
+        ("1+", "1", ""),
+        ("a in ", "1", ""),
+        ("a{b:", "1", "}"),
+        ("a.b(", "1", ")"),
+        ("a.map(b,", "1", ")"),
+        ("a.exists(b,c).", "d", ""),
+        ("?", "", ""),
+        ("\\", "", ""),
     ] {
-        let deep = (super::BYTES_MAX - inner.len()) / (before.len() + after.len());
+        let deep = (BYTES_MAX - inner.len()) / (before.len() + after.len());
         let text = format!("{}{inner}{}", before.repeat(deep), after.repeat(deep));
         assert!(load(&text).is_err(), "{text}");
     }
@@ -180,6 +249,16 @@ fn a_guard_reads_as_its_words() {
         "title.series != '' && !(!(device.class == 'web'))",
     ] {
         assert_eq!(guard(&words(&guard(text))), guard(text), "{text}");
+    }
+}
+
+/// In a moment, however long it is.
+#[test]
+fn what_is_too_long_is_not_read() {
+    let many = vec!["'a'"; 100_000].join(",");
+    for text in ["!".repeat(1 << 20), "(".repeat(1 << 20), format!("member.plan in [{many}]")] {
+        let told = format!("has {} bytes; write at most 1000", text.len());
+        assert!(load(&text).unwrap_err().ends_with(&told));
     }
 }
 

@@ -108,10 +108,12 @@ impl Passing {
             return None;
         }
         let (mut holds, mut fails) = (false, false);
-        for mut nth in 0..tries {
+        'tries: for mut nth in 0..tries {
             let mut one = One::default();
             for (axis, values) in &axes {
-                one.set(axis, values.get(nth % values.len())?)?;
+                if one.set(axis, values.get(nth % values.len())?).is_none() {
+                    continue 'tries;
+                }
                 nth /= values.len();
             }
             let said = one.holds(guard);
@@ -193,10 +195,11 @@ impl Parts {
                         Value::Number(number) => Some(*number),
                         _ => None,
                     });
-                    around(numbers, [0, u16::MAX.into()], n)
-                        .into_iter()
-                        .map(Value::Number)
-                        .collect()
+                    let most = match fact {
+                        GuardFact::ConcurrentStreams => u32::MAX.into(),
+                        _ => u16::MAX.into(),
+                    };
+                    around(numbers, [0, most], n).into_iter().map(Value::Number).collect()
                 }
                 _ => self.texts(*fact, passing.get(fact), n),
             };
@@ -277,13 +280,13 @@ impl One {
         match value {
             Value::Text(text) => self.set_text(fact, text),
             Value::Number(number) => {
-                let number = u16::try_from(*number).ok()?;
+                let rating = || u16::try_from(*number).ok();
                 match fact {
-                    GuardFact::MaturityLimit => self.member.maturity_limit = Some(number),
+                    GuardFact::MaturityLimit => self.member.maturity_limit = Some(rating()?),
                     GuardFact::ConcurrentStreams => {
-                        self.member.concurrent_streams = Some(number.into());
+                        self.member.concurrent_streams = Some(u32::try_from(*number).ok()?);
                     }
-                    _ => self.facts.maturity_rating = Some(number),
+                    _ => self.facts.maturity_rating = Some(rating()?),
                 }
                 Some(())
             }
@@ -300,8 +303,13 @@ impl One {
     }
 
     fn set_text(&mut self, fact: GuardFact, text: &str) -> Option<()> {
-        fn set<T>(to: &mut Option<T>, text: &str, new: fn(&str) -> Result<T, InvalidId>) {
-            *to = new(text).ok();
+        fn set<T>(
+            to: &mut Option<T>,
+            text: &str,
+            new: fn(&str) -> Result<T, InvalidId>,
+        ) -> Option<()> {
+            *to = Some(new(text).ok()?);
+            Some(())
         }
         let Self { member, class, title, facts } = self;
         match fact {
@@ -309,12 +317,18 @@ impl One {
             GuardFact::Territory => set(&mut member.territory, text, Territory::new),
             GuardFact::Profile => set(&mut member.profile, text, ProfileId::new),
             GuardFact::Account => set(&mut member.account, text, Account::new),
-            GuardFact::SecurityLevel => {
-                set(&mut member.security_level, text, SecurityLevel::new);
+            GuardFact::SecurityLevel => set(&mut member.security_level, text, SecurityLevel::new),
+            GuardFact::DeviceClass => {
+                *class = DeviceClass::named(text)?;
+                Some(())
             }
-            GuardFact::DeviceClass => *class = DeviceClass::named(text)?,
             GuardFact::Title => set(title, text, TitleId::new),
-            GuardFact::Partner => facts.partner = PartnerId::new(text).ok()?,
+            GuardFact::Partner => {
+                facts.partner = PartnerId::new(text).ok()?;
+                Some(())
+            }
+            // In no series.
+            GuardFact::Series if text.is_empty() => Some(()),
             GuardFact::Series => set(&mut facts.series, text, SeriesId::new),
             GuardFact::MemberSince
             | GuardFact::MaturityLimit
@@ -322,9 +336,8 @@ impl One {
             | GuardFact::ElsewhereAt
             | GuardFact::MaturityRating
             | GuardFact::AvailableFrom
-            | GuardFact::AvailableUntil => return None,
+            | GuardFact::AvailableUntil => None,
         }
-        Some(())
     }
 
     fn holds(&self, guard: &Guard) -> bool {

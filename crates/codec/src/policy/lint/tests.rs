@@ -301,6 +301,8 @@ fn guards_that_never_or_always_hold() {
         "title.maturity_rating > member.maturity_limit && member.maturity_limit > title.maturity_rating",
         "title.available_from != title.available_until || title.available_until == title.available_from",
         "device.class in ['phone', 'tablet', 'tv', 'desktop', 'web']",
+        "title.series == '' && title.partner == 'a' && title.partner == 'b'",
+        "title.series != '' || title.series == member.plan || member.plan != title.series",
         // Of what the rule selects, and of what the gates let pass.
         "member.account == 'extra'",
         "member.plan == 'basic'",
@@ -310,6 +312,7 @@ fn guards_that_never_or_always_hold() {
         "title.maturity_rating > member.maturity_limit || member.plan == 'premium'",
         "title.series == '' && member.plan != 'ads' && !('new' in title.tags)",
         "member.plan in title.tags && !(member.plan in title.tags)",
+        "member.concurrent_streams > 70000",
     ];
     let caps = guarded.iter().enumerate().map(|(n, guard)| {
         format!(
@@ -332,9 +335,11 @@ fn guards_that_never_or_always_hold() {
             policy.toml, line 40, field `tighten[6]`: can never apply: its `guard` never holds where its facts are known
             policy.toml, line 45, field `tighten[7]`: its `guard` always holds; leave it out
             policy.toml, line 50, field `tighten[8]`: its `guard` always holds; leave it out
-            policy.toml, line 55, field `tighten[9]`: can never apply: its `guard` never holds where its facts are known, of what `of` and `when` select
-            policy.toml, line 60, field `tighten[10]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
-            policy.toml, line 65, field `tighten[11]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass"#]],
+            policy.toml, line 55, field `tighten[9]`: can never apply: its `guard` never holds where its facts are known
+            policy.toml, line 60, field `tighten[10]`: its `guard` always holds; leave it out
+            policy.toml, line 65, field `tighten[11]`: can never apply: its `guard` never holds where its facts are known, of what `of` and `when` select
+            policy.toml, line 70, field `tighten[12]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
+            policy.toml, line 75, field `tighten[13]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass"#]],
     );
 }
 

@@ -11,7 +11,7 @@ use domain::{DeviceClass, DeviceId, PartnerId, RuleId, SeriesId, Tag, Timestamp,
 use super::sentence::{Clause, Deed, FactChange, Sentence, code, ids, moment, parse};
 use super::{Accepted, CatalogueEntry, Expected, Moment, Refused, Scenario, Then};
 use crate::policy::PolicyErrors;
-use crate::policy::read::{Fields, File, Node, nearest, told};
+use crate::policy::read::{Fields, File, Node, line_starts, nearest, told};
 
 const FORMAT: u32 = 1;
 const NUMBER_MAX: u32 = 1_000_000;
@@ -23,7 +23,8 @@ pub(super) fn scenarios(files: &[(&str, String)]) -> Result<Vec<Scenario>, Polic
     let errors = RefCell::new(Vec::new());
     let mut scenarios = Vec::new();
     for (name, text) in files {
-        let file = File { name, text, errors: &errors, horizon: HORIZON_MAX };
+        let lines = line_starts(text);
+        let file = File { name, text, lines: &lines, errors: &errors, horizon: HORIZON_MAX };
         if let Some(document) = file.document() {
             scenarios.extend(read_file(name, Fields::root(file, &document)));
         }
@@ -98,6 +99,7 @@ impl Setting {
         for (said, clause) in clauses() {
             let (who, titles) = match clause {
                 Clause::MemberHas(_) => continue,
+                Clause::CatalogueHas(titles, _) => ([].as_slice(), titles.as_slice()),
                 Clause::Does(who, _) => (who.as_slice(), [].as_slice()),
                 Clause::DoesWith(who, titles, _) => (who.as_slice(), titles.as_slice()),
                 Clause::Befalls(befalls) => befalls.names(),

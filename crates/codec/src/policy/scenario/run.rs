@@ -3,6 +3,7 @@
 mod compare;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use domain::member::{
     Allowance, Answer, Command, Decision, Holding, License, Outcome as Done, PlayReport, Target,
@@ -15,7 +16,7 @@ use domain::{
 };
 
 use super::sentence::{Befalls, Clause, Deed, FactChange, Sentence, TitleDeed};
-use super::{Outcome, Row, Scenario, changed};
+use super::{CatalogueEntry, Outcome, Row, Scenario, changed};
 
 /// What becomes of the scenario under this policy.
 pub fn run(scenario: &Scenario, policy: &Policy) -> Outcome {
@@ -32,6 +33,8 @@ struct World<'a> {
     policy: &'a Policy,
     start: Timestamp,
     facts: MemberFacts,
+    /// As the catalogue has them now.
+    titles: BTreeMap<TitleId, Arc<CatalogueEntry>>,
     member: Member,
     /// Of the last sentence.
     at: Timestamp,
@@ -65,6 +68,7 @@ impl<'a> World<'a> {
             policy,
             start,
             facts: changed(&MemberFacts::default(), &scenario.member, start),
+            titles: scenario.titles.clone(),
             member: Member::remembering(HORIZON.max(policy.reach())),
             at: start,
             licenses: 0,
@@ -124,8 +128,17 @@ impl<'a> World<'a> {
         }
         self.at = at;
         for clause in &said.clauses {
-            if let Clause::MemberHas(facts) | Clause::Befalls(Befalls::Changes(facts)) = clause {
-                self.facts = changed(&self.facts, facts, self.start);
+            match clause {
+                Clause::MemberHas(facts) | Clause::Befalls(Befalls::Changes(facts)) => {
+                    self.facts = changed(&self.facts, facts, self.start);
+                }
+                Clause::CatalogueHas(titles, changes) => {
+                    for title in titles {
+                        let entry = self.titles.entry(title.clone());
+                        entry.and_modify(|entry| *entry = Arc::new(entry.changed(changes)));
+                    }
+                }
+                Clause::Does(..) | Clause::DoesWith(..) | Clause::Befalls(_) => {}
             }
         }
         Ok(())
@@ -277,7 +290,7 @@ impl<'a> World<'a> {
     }
 
     fn title_facts(&self, title: &TitleId) -> Option<domain::TitleFacts> {
-        self.scenario.titles.get(title).map(|entry| entry.facts(self.start))
+        self.titles.get(title).map(|entry| entry.facts(self.start))
     }
 
     /// A device names what it has, and says truly what it played.
@@ -326,7 +339,7 @@ fn wishes(said: &Sentence) -> Vec<Wish<'_>> {
     let mut wishes = Vec::new();
     for clause in &said.clauses {
         match clause {
-            Clause::MemberHas(_) => {}
+            Clause::MemberHas(_) | Clause::CatalogueHas(..) => {}
             Clause::Befalls(befalls) => wishes.push(Wish::Befalls(befalls)),
             Clause::Does(devices, deed) => {
                 wishes.extend(devices.iter().map(|device| Wish::Device(device, deed)));

@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use domain::member::Code;
 use domain::{
-    Account, DeviceClass, DeviceId, InvalidId, KeyThumbprint, Plan, ProfileId, RuleId,
-    SecurityLevel, Territory, TitleId,
+    Account, DeviceClass, DeviceId, InvalidId, KeyThumbprint, PartnerId, Plan, ProfileId, RuleId,
+    SecurityLevel, SeriesId, Tag, Territory, TitleId,
 };
 
 use super::Moment;
@@ -36,6 +36,8 @@ pub(super) struct Sentence {
 pub(super) enum Clause {
     /// From then on.
     MemberHas(Vec<FactChange>),
+    /// From then on; what a license was given stays as it is.
+    CatalogueHas(Vec<TitleId>, Vec<EntryChange>),
     /// Each of the devices does it.
     Does(Vec<DeviceId>, Deed),
     /// Each of the devices does it with each of the titles.
@@ -156,6 +158,58 @@ impl FactChange {
     }
 }
 
+/// What the catalogue says otherwise of a title; `None`: nothing any more.
+#[derive(Debug, Clone)]
+pub(super) enum EntryChange {
+    Partner(PartnerId),
+    Series(Option<SeriesId>),
+    Tags(Vec<Tag>),
+    MaturityRating(Option<u16>),
+    Downloadable(bool),
+    Offered(bool),
+    AvailableFrom(Option<Moment>),
+    AvailableUntil(Option<Moment>),
+}
+
+impl EntryChange {
+    const NAMES: [&'static str; 8] = [
+        "partner",
+        "series",
+        "tags",
+        "maturity_rating",
+        "downloadable",
+        "offered",
+        "available_from",
+        "available_until",
+    ];
+
+    /// An empty value takes away what may be absent.
+    fn new(name: &str, value: &str) -> Result<Self, String> {
+        let change = match name {
+            "partner" => Self::Partner(an_id(value, PartnerId::new)?),
+            "series" => Self::Series(id(value, SeriesId::new)?),
+            "tags" => {
+                let tags = value.split(',').filter(|_| !value.is_empty());
+                Self::Tags(tags.map(|tag| an_id(tag, Tag::new)).collect::<Result<_, _>>()?)
+            }
+            "maturity_rating" => Self::MaturityRating(known(value, |it| up_to(it, u16::MAX))?),
+            "downloadable" => Self::Downloadable(flag(value)?),
+            "offered" => Self::Offered(flag(value)?),
+            "available_from" => Self::AvailableFrom(known(value, moment)?),
+            "available_until" => Self::AvailableUntil(known(value, moment)?),
+            unknown => {
+                let meant = nearest(unknown, Self::NAMES.into_iter());
+                let known = format!("known are `{}`", Self::NAMES.join("`, `"));
+                return Err(format!(
+                    "`{unknown}` is nothing that the catalogue says of a title; {}",
+                    meant.unwrap_or(known)
+                ));
+            }
+        };
+        Ok(change)
+    }
+}
+
 /// Reads a sentence; the error says what is wrong with it and how it would be right.
 pub(super) fn parse(text: &str, line: usize) -> Result<Sentence, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -195,7 +249,14 @@ fn verb(word: &str) -> Option<&'static str> {
 fn clause<'a>(words: &[&'a str], who: &mut Option<&'a str>) -> Result<Clause, String> {
     match words {
         ["member", "has", facts @ ..] => return Ok(Clause::MemberHas(fact_changes(facts)?)),
-        ["member" | "membership" | "operator", ..] => return befalls(words).map(Clause::Befalls),
+        ["catalogue", "has", titles, changes @ ..] => {
+            let example = "downloadable=false";
+            let changes = named(changes, "what the catalogue says", example, EntryChange::new)?;
+            return Ok(Clause::CatalogueHas(ids(titles, TitleId::new)?, changes));
+        }
+        ["member" | "membership" | "operator" | "catalogue", ..] => {
+            return befalls(words).map(Clause::Befalls);
+        }
         _ => {}
     }
     let (subject, said) = match (words, *who) {
@@ -237,7 +298,7 @@ fn befalls(words: &[&str]) -> Result<Befalls, String> {
         _ => {
             return Err(format!(
                 "`{}` is not understood; write `member has FACT=VALUE`, `member changes to \
-                 FACT=VALUE`, `membership lapses`, `membership resumes`, `operator revokes \
+                 FACT=VALUE`, `catalogue has TITLE FIELD=VALUE`, `membership lapses`, `membership resumes`, `operator revokes \
                  member`, `operator revokes device DEVICE`, `operator revokes TITLE of DEVICE`, \
                  `operator releases TITLE of DEVICE`, `operator withdraws TITLE`, `operator allows \
                  NUMBER more of CAP until TIME`, `operator opens GATE until TIME` or `operator ends \
@@ -310,16 +371,30 @@ fn usages(verb: &str) -> String {
 }
 
 fn fact_changes(words: &[&str]) -> Result<Vec<FactChange>, String> {
-    let change = |word: &&str| {
+    named(words, "a fact", "plan=premium", FactChange::new)
+}
+
+/// At least one `NAME=VALUE`.
+fn named<T>(
+    words: &[&str],
+    what: &str,
+    example: &str,
+    new: fn(&str, &str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let one = |word: &&str| {
         let Some((name, value)) = word.split_once('=') else {
-            return Err(format!("`{word}` is not a fact; write it like `plan=premium`"));
+            return Err(format!("`{word}` is not {what}; write it like `{example}`"));
         };
-        FactChange::new(name, value)
+        new(name, value)
     };
     if words.is_empty() {
-        return Err("no fact is named; write it like `plan=premium`".to_owned());
+        return Err(format!("names nothing; write {what} like `{example}`"));
     }
-    words.iter().map(change).collect()
+    words.iter().map(one).collect()
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("`{text}` is neither `true` nor `false`"))
 }
 
 fn number(text: &str) -> Result<u32, String> {

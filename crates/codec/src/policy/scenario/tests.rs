@@ -354,6 +354,62 @@ fn what_cannot_have_happened_is_named() {
 }
 
 #[test]
+fn the_catalogue_changes() {
+    // What is held was promised; what is asked for goes by what the catalogue says then.
+    passes(
+        r#"
+        given = ["+0d phone acquires film", "+1d catalogue has film available_until=+10d"]
+        when = "+2d phone plays film"
+        then = { accepted = true, ends_at = "+4d", clock = "finish" }
+        "#,
+    );
+    passes(
+        r#"
+        given = ["+0d phone acquires film", "+1d catalogue has film available_until=+10d"]
+        when = "+11d phone renews film"
+        then = { refused = ["title_no_longer_available"] }
+        "#,
+    );
+    passes(
+        r#"
+        given = ["+0d phone acquires film", "+1d catalogue has film downloadable=false"]
+        when = "+2d phone renews film"
+        then = { refused = ["title_not_downloadable"] }
+        "#,
+    );
+    passes(
+        r#"
+        given = [
+          "+1d catalogue has t1..t3 downloadable=false offered=false maturity_rating=16",
+          "+2d catalogue has t1..t3 downloadable=true offered=true maturity_rating=",
+        ]
+        when = "+3d phone acquires t2"
+        then = "accepted"
+        "#,
+    );
+    let by_facts = format!(
+        "{POLICY}\n[[gates]]\nid = \"none\"\nclosed = true\n\
+         guard = 'title.partner == \"north\" && title.series == \"saga\" && \"a\" in title.tags && !(\"new\" in title.tags)'\n"
+    );
+    let changed = r#"
+        given = ["+1d catalogue has t1..t3 partner=north series=saga tags=a,b"]
+        when = "+2d phone acquires t3"
+        then = { refused = ["none"] }
+    "#;
+    assert_eq!(outcome_under(&by_facts, changed), Outcome::Passed);
+    let back = r#"
+        given = [
+          "+1d catalogue has t1..t3 partner=north series=saga tags=a,b",
+          "+1d catalogue has t3 series=",
+          "+1d catalogue has t2 tags=",
+        ]
+        when = "+2d phone acquires t3 and acquires t2"
+        then = "accepted"
+    "#;
+    assert_eq!(outcome_under(&by_facts, back), Outcome::Passed);
+}
+
+#[test]
 fn what_is_not_understood_is_named_with_line_and_remedy() {
     wrong(
         "",
