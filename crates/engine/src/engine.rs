@@ -186,7 +186,7 @@ impl Engine {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let now = inner.load(stream.clone()).await?;
+            let now = Box::pin(inner.load(stream.clone())).await?;
             if unknown && now.version > before {
                 let tail = inner.store.read(&stream, before, None).await?.events;
                 if let Some(others) = made.after_it(&tail) {
@@ -348,7 +348,8 @@ impl Inner {
     async fn take(&self, member: &MemberId) -> Result<Folded, EngineError> {
         match self.states.take(member) {
             Some(folded) => Ok(folded),
-            None => self.load(stream(member)?).await,
+            // Boxed: what is rare takes no room in every request under way.
+            None => Box::pin(self.load(stream(member)?)).await,
         }
     }
 
