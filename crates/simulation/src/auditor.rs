@@ -15,7 +15,6 @@ use domain::member::{
     Leaving, Outcome, Play, Refused, Target, Term as Promise,
 };
 use domain::{Decision, DeviceClass, Event, Facts, MemberFacts, Request, TitleFacts, TitleId};
-use engine::withdrawals::Progress;
 
 use self::count::{Adds, Ask, Counted, Full, Thing};
 use crate::rules::{
@@ -309,8 +308,9 @@ impl Auditor {
         Ok(())
     }
 
-    /// Whatever was acquired of a title is over, and the walk tells no more than what it ended.
-    pub(crate) fn ended(&self, id: &str, title: &TitleId, told: Progress) -> Verdict {
+    /// Whatever was acquired of a title is over, and the walk tells of no more members and licenses
+    /// than ended.
+    pub(crate) fn ended(&self, id: &str, title: &TitleId, told: (u64, u64)) -> Verdict {
         for (member, ledger) in &self.ledgers {
             let now = ledger.events.last().map_or(0, |last| ms(last.at));
             let of_title =
@@ -319,7 +319,7 @@ impl Auditor {
             ensure(left.is_none(), || format!("{member}: {id} is done, and left {left:?}"))?;
         }
         let (members, licenses) = self.ended.get(id).copied().unwrap_or_default();
-        ensure(told.members <= members && told.licenses <= licenses, || {
+        ensure(told.0 <= members && told.1 <= licenses, || {
             format!("{id} ended {licenses} licenses of {members} members, and tells {told:?}")
         })
     }

@@ -75,7 +75,8 @@ impl World {
             let stands = self.operators.withdrawn(&known.title) == Some(known.id.as_str());
             match known.state() {
                 State::Done if stands => {
-                    self.auditor.ended(&known.id, &known.title, known.progress)?
+                    let told = (known.progress.members, known.progress.licenses);
+                    self.auditor.ended(&known.id, &known.title, told)?
                 }
                 State::Failed => return Err(format!("nothing was damaged: {known:?}")),
                 _ => {}
