@@ -108,6 +108,11 @@ impl Operators {
         self.barred.contains_key(license)
     }
 
+    /// Whether anybody ever asked for its withdrawal.
+    pub(crate) fn ever_ordered(&self, title: &TitleId) -> bool {
+        self.titles.contains_key(title)
+    }
+
     /// By which order.
     pub(crate) fn withdrawn(&self, title: &TitleId) -> Option<&str> {
         match self.titles.get(title) {
