@@ -37,6 +37,8 @@ pub(crate) struct Disk {
 struct Traffic {
     messages: Vec<Message>,
     commits: Vec<Commit>,
+    /// Nothing goes wrong any more.
+    calm: bool,
     /// Since a sync failed: what it was to make durable.
     stopped: Option<Vec<Append>>,
 }
@@ -145,6 +147,11 @@ impl Disk {
         lock(&self.traffic).messages.retain(|message| message.node != node || random.permille(500));
     }
 
+    /// For the end of a world: what many messages have to go well for, goes on.
+    pub(crate) fn calms_down(&self) {
+        lock(&self.traffic).calm = true;
+    }
+
     /// Nothing is on its way any more.
     pub(crate) fn comes_to_rest(&self, random: &mut Random) {
         while self.step(random) {}
@@ -180,7 +187,7 @@ impl Disk {
 
     /// A question reaches the store.
     fn arrive(&self, mut message: Message, random: &mut Random) -> Option<Message> {
-        let faulty = random.permille(self.faults.permille);
+        let faulty = random.permille(self.faults.permille) && !lock(&self.traffic).calm;
         let fate = random.below(4);
         let stopped = self.stopped();
         message.answer = Some(match &mut message.ask {

@@ -193,6 +193,7 @@ impl World {
 
     /// Lets everything come to rest, and reads back what there is.
     pub(crate) fn finish(mut self) -> Result<Report, String> {
+        self.disk.calms_down();
         self.crash()?;
         self.settle()?;
         self.operators_come_to_rest()?;
@@ -222,8 +223,8 @@ impl World {
     /// An unchanged policy would have answered everything as it was answered.
     fn ask_again(&self, member: &MemberId, events: &[Event]) -> Verdict {
         let [Loaded { policy, .. }] = self.policies.as_slice() else { return Ok(()) };
-        if self.horizon != HORIZON {
-            return Ok(()); // it was decided by less than is remembered now
+        if self.long {
+            return Ok(()); // what was forgotten when it was asked for may have been remembered since
         }
         let (since, until, horizon) = (Timestamp::MIN, Timestamp::MAX, HORIZON);
         let question = Question { draft: policy, since, until, horizon };
