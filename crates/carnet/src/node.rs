@@ -37,7 +37,8 @@ async fn serve(plan: Plan, announce: impl FnOnce(SocketAddr)) -> anyhow::Result<
     // Before anything is opened or made: somebody else may be there.
     let listener = listen(plan.listen).await?;
     let address = listener.local_addr()?;
-    let (policy, catalogue) = (plan.policy.clone(), plan.catalogue.clone());
+    let policy = (plan.policy.clone(), reload::Watched::new(plan.policy.path()));
+    let catalogue = (plan.catalogue.clone(), reload::Watched::new(plan.catalogue.path()));
     let refresh_interval = seconds(plan.limits.keys_refresh_seconds);
     let drain_max = seconds(plan.limits.drain_seconds_max);
     let state = Arc::new(assemble(plan).await?);

@@ -19,14 +19,15 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Changes when a file is written, added or removed.
 type Fingerprint = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
-struct Watched {
+pub(crate) struct Watched {
     path: Option<PathBuf>,
     loaded: Fingerprint,
     last_seen: Fingerprint,
 }
 
 impl Watched {
-    fn new(path: Option<&Path>) -> Self {
+    /// To be made before the files are loaded: what changes from then on is a change.
+    pub(crate) fn new(path: Option<&Path>) -> Self {
         let path = path.map(Path::to_owned);
         let now = path.as_deref().map(fingerprint).unwrap_or_default();
         Self { path, loaded: now.clone(), last_seen: now }
@@ -64,12 +65,10 @@ fn fingerprint(path: &Path) -> Fingerprint {
 /// Runs until it is dropped. A `hang_up` loads both at once, changed or not.
 pub(crate) async fn follow(
     state: Arc<AppState>,
-    policy: PolicySource,
-    catalogue: CatalogueSource,
+    (policy, mut watched_policy): (PolicySource, Watched),
+    (catalogue, mut watched_catalogue): (CatalogueSource, Watched),
     mut hang_up: Signal,
 ) {
-    let mut watched_policy = Watched::new(policy.path());
-    let mut watched_catalogue = Watched::new(catalogue.path());
     loop {
         let asked = tokio::select! {
             _ = hang_up.recv() => true,
