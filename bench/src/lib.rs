@@ -92,6 +92,20 @@ pub fn text_argument(name: &str) -> Result<Option<String>> {
     }
 }
 
+/// Processor time of this process so far, the kernel's work for it included.
+///
+/// # Errors
+/// Where there is no `/proc/self/stat` to read.
+pub fn cpu_time() -> Result<Duration> {
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // The name, in brackets, may have blanks.
+    let (_, fields) = stat.rsplit_once(')').context("`/proc/self/stat` has no name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks: u64 = ticks.sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
+}
+
 /// `count` in `time`, per second.
 pub fn per_second(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()

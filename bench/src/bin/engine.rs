@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use bench::ledger::{FIVE_CAPS, acquire, begin, member_id, policy, register, stream};
-use bench::{argument, directory, median, per_second, print_setting, quick};
+use bench::{argument, cpu_time, directory, median, per_second, print_setting, quick};
 use domain::MemberId;
 use domain::member::Answer;
 use engine::{Engine, Options, Policies};
@@ -111,20 +111,11 @@ fn callers(
         count += tokio.block_on(caller)??;
     }
     // On a busy machine this says more than the rate.
-    let cpu = (cpu_time()? - cpu) * 1e6 / count as f64;
+    let cpu = cpu_time()?.saturating_sub(cpu).as_secs_f64() * 1e6 / count as f64;
     let after = store.stats();
     let together = (after.events - before.events) / (after.commits - before.commits).max(1);
     println!("  ({in_flight} in flight: {cpu:.1} µs of CPU each, {together} in a commit)");
     Ok(Reached { rate: per_second(count, start.elapsed()), together: usize::try_from(together)? })
-}
-
-/// Seconds that this process has computed, the kernel's work for it included.
-fn cpu_time() -> Result<f64> {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-    Ok(ticks / TICKS_PER_SECOND)
 }
 
 fn bare_store(

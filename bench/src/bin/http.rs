@@ -17,7 +17,9 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bench::ledger::{FIVE_CAPS, begin, member_id, policy};
-use bench::{argument, directory, median, per_second, print_setting, quick, text_argument};
+use bench::{
+    argument, cpu_time, directory, median, per_second, print_setting, quick, text_argument,
+};
 use domain::member::{Cause, EventBody};
 use domain::{DeviceClass, DeviceId, Event, KeyThumbprint, Timestamp};
 use drm::content_keys::{ContentKeys, MasterKey, seal, write_sealed};
@@ -157,17 +159,6 @@ struct Measured {
     p99_ms: f64,
     /// Of the whole process, the load generator included.
     cpu_us: f64,
-}
-
-/// What this process has used so far, of user and system together.
-fn cpu_time() -> Result<Duration> {
-    const TICKS_PER_SECOND: u64 = 100;
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // The name, in brackets, may have blanks.
-    let (_, fields) = stat.rsplit_once(')').context("`/proc/self/stat` has no name")?;
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
-    let ticks: u64 = ticks.sum::<Result<u64, _>>()?;
-    Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
 /// How long a lease is, as the service itself signs it.

@@ -25,6 +25,18 @@ pub(crate) enum Asking {
     Lift { id: String, title: TitleId },
 }
 
+impl Standing {
+    /// What was asked and not answered.
+    fn asking(&self, title: &TitleId) -> Option<Asking> {
+        let title = title.clone();
+        match self {
+            Self::Ordering(id) => Some(Asking::Order { id: id.clone(), title }),
+            Self::Lifting(id) => Some(Asking::Lift { id: id.clone(), title }),
+            Self::Offered | Self::Withdrawn(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Operators {
     titles: BTreeMap<TitleId, (Standing, Turns)>,
@@ -47,28 +59,20 @@ impl Operators {
             Standing::Offered => {
                 *orders += 1;
                 let id = format!("withdrawal_{orders}");
-                (*standing, *turns) = (Standing::Ordering(id.clone()), *turns + 1);
-                Some(Asking::Order { id, title })
+                (*standing, *turns) = (Standing::Ordering(id), *turns + 1);
             }
             Standing::Withdrawn(id) if random.permille(400) => {
-                (*standing, *turns) = (Standing::Lifting(id.clone()), *turns + 1);
+                (*standing, *turns) = (Standing::Lifting(id), *turns + 1);
                 self.barred.retain(|_, barred| *barred != title);
-                Some(Asking::Lift { id, title })
             }
-            Standing::Withdrawn(_) => None,
-            Standing::Ordering(id) => Some(Asking::Order { id, title }),
-            Standing::Lifting(id) => Some(Asking::Lift { id, title }),
+            _ => {}
         }
+        standing.asking(&title)
     }
 
     /// Everything that was asked and not answered.
     pub(crate) fn unanswered(&self) -> Vec<Asking> {
-        let asking = |(title, (standing, _)): (&TitleId, &(Standing, Turns))| match standing {
-            Standing::Ordering(id) => Some(Asking::Order { id: id.clone(), title: title.clone() }),
-            Standing::Lifting(id) => Some(Asking::Lift { id: id.clone(), title: title.clone() }),
-            Standing::Offered | Standing::Withdrawn(_) => None,
-        };
-        self.titles.iter().filter_map(asking).collect()
+        self.titles.iter().filter_map(|(title, (standing, _))| standing.asking(title)).collect()
     }
 
     pub(crate) fn answered(&mut self, asked: &Asking) {
