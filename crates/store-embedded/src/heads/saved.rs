@@ -29,6 +29,13 @@ pub(crate) struct Through {
 }
 
 pub(crate) fn save(dir: &Dir, store: &[u8; 16], through: Through, heads: &Heads) -> io::Result<()> {
+    write(dir, store, through, heads)
+        .and_then(|()| dir.install(HEADS))
+        // Half of a copy is of no use, and on a full disk in the way of events.
+        .inspect_err(|_| drop(dir.remove_if_there("heads.new")))
+}
+
+fn write(dir: &Dir, store: &[u8; 16], through: Through, heads: &Heads) -> io::Result<()> {
     let file = File::create(dir.file("heads.new"))?;
     let mut out = Summed { inner: BufWriter::with_capacity(1 << 18, file), crc: <_>::default() };
     out.write_all(MAGIC)?;
@@ -52,8 +59,7 @@ pub(crate) fn save(dir: &Dir, store: &[u8; 16], through: Through, heads: &Heads)
     let crc = out.crc.finalize();
     let mut inner = out.inner;
     inner.write_all(&crc.to_be_bytes())?;
-    inner.into_inner()?.sync_all()?;
-    dir.install(HEADS)
+    inner.into_inner()?.sync_all()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +102,9 @@ fn read(file: File, store: &[u8; 16], heads: &Heads) -> io::Result<Option<Loaded
         reader.read_exact(&mut entry)?;
         crc.update(&entry);
         let (key, head) = unpack(&entry);
+        if head.position == 0 {
+            return Ok(None);
+        }
         ahead += u64::from(head.position > through.position);
         heads.set([(&key, &head)]);
     }

@@ -53,6 +53,13 @@ impl Table {
         self.slots.iter().filter(|slot| is_taken(slot))
     }
 
+    /// How many slots are looked at to find a key.
+    #[cfg(test)]
+    pub(super) fn way(&self, key: &Key) -> Option<usize> {
+        let (before, from) = self.slots.split_at(self.first_slot(key));
+        Some(from.iter().chain(before).position(|slot| slot.starts_with(key))? + 1)
+    }
+
     fn grow(&mut self) {
         let slots = vec![VACANT; (self.slots.len() / 2 * 3).max(SLOTS_MIN)];
         let old = std::mem::replace(self, Self { slots, entries: 0 });
@@ -61,10 +68,13 @@ impl Table {
         }
     }
 
-    /// A key is a piece of a hash already; its first bytes say how far down the table.
+    /// A key is a piece of a hash already; its first bytes say how far down the table. A factor of
+    /// each table's own keeps entries that come in the order of another, as saved ones do, from
+    /// crowding the beginning of this one while it grows.
     fn first_slot(&self, key: &Key) -> usize {
-        let part = u128::from(array(key, 0).map_or(0, u64::from_be_bytes));
-        usize::try_from((part * self.slots.len() as u128) >> 64).unwrap_or(0)
+        let slots = self.slots.len() as u64;
+        let part = array(key, 0).map_or(0, u64::from_be_bytes).wrapping_mul(slots | 1);
+        usize::try_from((u128::from(part) * u128::from(slots)) >> 64).unwrap_or(0)
     }
 }
 

@@ -1,4 +1,5 @@
 use super::saved::{Loaded, Through, load, save};
+use super::table::Table;
 use super::*;
 use crate::chain::key;
 use crate::files::{Dir, HEADS};
@@ -49,6 +50,22 @@ fn keys_that_begin_alike_are_kept_apart() {
     assert_eq!(heads.get(&alike(100)), None);
 }
 
+/// As saved heads are loaded: what is first in one table must not crowd the beginning of another.
+#[test]
+fn entries_in_the_order_of_another_table_find_their_places() {
+    const WAY_MAX: usize = 200;
+    let (mut table, mut again) = (Table::default(), Table::default());
+    for number in 0..10_000 {
+        table.set(&pack(&key(&format!("member-{number}")), &head(number)));
+    }
+    for (entry, entries) in table.iter().zip(1..) {
+        again.set(entry);
+        let way = again.way(&unpack(entry).0).unwrap();
+        assert!(way < WAY_MAX, "entry {entries} of 10,000 is {way} slots away");
+    }
+    assert_eq!(again.len(), 10_000);
+}
+
 #[test]
 fn saved_heads_come_back() {
     let place = tempfile::tempdir().unwrap();
@@ -77,4 +94,28 @@ fn every_flipped_or_missing_byte_of_saved_heads_is_noticed() {
         std::fs::write(dir.file(HEADS), &whole[..at]).unwrap();
         assert!(load(&dir, &STORE, &Heads::new()).is_err(), "cut to {at} bytes");
     }
+}
+
+/// A slot without a position is a vacant one: the stream would look new.
+#[test]
+fn a_saved_head_without_a_position_is_not_believed() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = Dir::new(place.path());
+    save(&dir, &STORE, THROUGH, &filled(1)).unwrap();
+    let mut saved = std::fs::read(dir.file(HEADS)).unwrap();
+    let checked = saved.len() - 4;
+    saved[52 + 32..52 + 38].fill(0);
+    let sum = crc32fast::hash(&saved[..checked]);
+    saved[checked..].copy_from_slice(&sum.to_be_bytes());
+    std::fs::write(dir.file(HEADS), &saved).unwrap();
+    assert!(load(&dir, &STORE, &Heads::new()).is_err());
+}
+
+#[test]
+fn heads_that_cannot_be_saved_leave_nothing_behind() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = Dir::new(place.path());
+    std::fs::create_dir_all(dir.file(HEADS).join("in the way")).unwrap();
+    assert!(save(&dir, &STORE, THROUGH, &filled(10)).is_err());
+    assert!(!dir.exists("heads.new"));
 }
