@@ -38,7 +38,7 @@ fn unmoved(wal: &WalState) -> u32 {
 /// One round of the checkpoint thread.
 pub(crate) fn round(shared: &Shared, connection: &Connection) {
     let wal = &shared.wal;
-    if !is_due(wal) || wal.restart.load(Ordering::Acquire) {
+    if !is_due(wal) || wal.restart.load(Ordering::Acquire) || shared.failure().is_some() {
         return;
     }
     for _ in 0..PASSES_MAX {
@@ -88,9 +88,9 @@ impl WatermarkSync {
             return;
         }
         self.at = Instant::now();
-        match self.file.sync_data() {
-            Ok(()) => self.synced = end,
-            Err(error) => shared.fail("sync the watermark", &error),
+        self.synced = end;
+        if let Err(error) = self.file.sync_data() {
+            shared.fail("sync the watermark", &error);
         }
     }
 }

@@ -55,7 +55,8 @@ impl Scanned {
         if block.first < expected && self.events > 0 {
             problem(format!("event {expected}: its block begins at {}", block.first))?;
         }
-        let events = block.events_from(expected).zip(block.first.max(expected)..);
+        let from = block.first.max(expected);
+        let events = block.events_from(from).zip(from..);
         for (event, position) in events {
             self.events += 1;
             self.last = position;

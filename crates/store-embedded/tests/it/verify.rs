@@ -67,6 +67,22 @@ fn every_change_of_history_is_found() {
     }
 }
 
+/// What follows a gap is there, and is looked at.
+#[test]
+fn a_gap_is_told_once() {
+    let place = closed_store();
+    let log = Connection::open(place.path().join("log.db")).unwrap();
+    log.execute_batch("DELETE FROM events WHERE last = 8").unwrap();
+    drop(log);
+    let verified = verify(place.path()).unwrap();
+    assert_eq!((verified.events, verified.streams), (18, 3));
+    let expected = [
+        "events 7 to 8 are missing",
+        "event 13 (version 5 of `member-0`): it does not follow the event before it in its stream",
+    ];
+    assert_eq!(verified.problems, expected);
+}
+
 #[test]
 fn a_directory_without_a_store_is_not_a_whole_store() {
     let place = TempDir::new().unwrap();
