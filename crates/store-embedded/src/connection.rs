@@ -96,6 +96,13 @@ pub(crate) fn create(dir: &Dir, store: &[u8; 16]) -> Result<u32> {
     Ok(root)
 }
 
+/// Has a copy of a log keep a WAL again: one that `VACUUM INTO` made has a rollback journal.
+pub(crate) fn keep_wal(dir: &Dir) -> Result<()> {
+    let connection = Connection::open_with_flags(dir.file(LOG), flags())?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_mode = WAL;")?;
+    connection.close().map_err(|(_, error)| error)
+}
+
 pub(crate) fn root(connection: &Connection) -> Result<u32> {
     let sql = "SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = 'events'";
     connection.query_row(sql, [], |row| row.get(0))

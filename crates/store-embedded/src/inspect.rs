@@ -61,11 +61,13 @@ pub(crate) fn identify(
     Ok(LogIdentity { store, page_bytes: image.page_bytes, root, schema_checksum })
 }
 
-/// All that can be said of a log that has no watermark.
-pub(crate) fn inspect_without_watermark(dir: &Dir) -> Result<(), OpenError> {
+/// All that can be said of a log that has no watermark; gives whether it keeps a WAL.
+pub(crate) fn inspect_without_watermark(dir: &Dir) -> Result<bool, OpenError> {
     let image = Image::open(dir, LOG)?;
     image.check_wal()?;
-    image.check_first_page(&image.first_page()?, None)
+    let first = image.first_page()?;
+    image.check_first_page(&first, None)?;
+    Ok(keeps_wal(&first))
 }
 
 fn damaged_log(found: String) -> OpenError {
@@ -87,6 +89,12 @@ struct Image {
 impl Image {
     fn open(dir: &Dir, name: &str) -> Result<Self, OpenError> {
         let reading = || OpenError::io(format!("read `{name}`"));
+        let journal = format!("{name}-journal");
+        if dir.exists(&journal) {
+            let found =
+                format!("`{journal}` is beside it, and SQLite would play that back into it");
+            return Err(damaged_log(found));
+        }
         let log = File::open(dir.file(name)).map_err(reading())?;
         let log_bytes = log.metadata().map_err(reading())?.len();
         let mut header = [0; 100];
@@ -165,6 +173,11 @@ impl Image {
         }) {
             return Err(damaged_log("its first page is not the one it was made with".to_owned()));
         }
+        if expected.is_some() && !keeps_wal(first) {
+            let found = "it keeps a rollback journal and no WAL, as a copy made by `VACUUM INTO`; \
+                         move `watermark` away and take it with `carnet store accept`";
+            return Err(damaged_log(found.to_owned()));
+        }
         let counted = be32(first, 28).unwrap_or(0);
         if counted != self.pages {
             return Err(damaged_log(format!("it says {counted} pages, there are {}", self.pages)));
@@ -175,6 +188,11 @@ impl Image {
         }
         page::check_freelist(self, first).map_err(damaged_log)
     }
+}
+
+/// Which programs may write to it, and which may read it: those that know what a WAL is.
+fn keeps_wal(first: &[u8]) -> bool {
+    first.get(18..20) == Some(&[2, 2])
 }
 
 /// Without the change counter, the number of pages, the freelist and the writing version, which

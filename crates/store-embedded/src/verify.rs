@@ -69,7 +69,7 @@ pub fn accept(path: &Path) -> Result<Verification, OpenError> {
             "there is one; only a store without is accepted".to_owned(),
         ));
     }
-    inspect::inspect_without_watermark(&dir)?;
+    let keeps_wal = inspect::inspect_without_watermark(&dir)?;
     let log = connection::open_untouching(&dir).map_err(OpenError::sqlite("open `log.db`"))?;
     let mut problems = sqlite_check(&log).map_err(OpenError::sqlite("check `log.db`"))?;
     let heads = Heads::new();
@@ -81,6 +81,9 @@ pub fn accept(path: &Path) -> Result<Verification, OpenError> {
     let store = connection::store_id(&log).map_err(reading())?;
     let root = connection::root(&log).map_err(reading())?;
     drop(log);
+    if !keeps_wal {
+        connection::keep_wal(&dir).map_err(OpenError::sqlite("make a WAL for `log.db`"))?;
+    }
     let identity = inspect::identify(&dir, LOG, store, root)?;
     let record = Record { log: identity, live: true, position: scanned.last };
     inspect::inspect(&dir, &record)?;

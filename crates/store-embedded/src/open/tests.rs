@@ -107,3 +107,21 @@ fn heads_that_know_more_than_the_log_are_not_believed() {
     assert!(store.opened().heads_rebuilt.as_ref().unwrap().contains("know events"));
     append(&store, "member-1", 1);
 }
+
+/// A restored copy as an earlier build took it: without a WAL, a crash leaves half a transaction.
+#[test]
+fn a_log_that_keeps_no_wal_is_not_opened() {
+    let (made, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    append(&opened(made.path()), "member-1", 0);
+    let dir = Dir::new(place.path());
+    let log = Connection::open(made.path().join(LOG)).unwrap();
+    log.execute("VACUUM INTO ?1", [dir.file(LOG).to_str().unwrap()]).unwrap();
+    let (store, root) = (connection::store_id(&log).unwrap(), connection::root(&log).unwrap());
+    let log = inspect::identify(&dir, LOG, store, root).unwrap();
+    watermark::install(&dir, &Record { log, live: true, position: 1 }).unwrap();
+    let refused = EmbeddedStore::open(place.path(), &Options::default()).unwrap_err().to_string();
+    assert!(refused.contains("no WAL") && refused.contains("store accept"), "{refused}");
+    fs::remove_file(dir.file(WATERMARK)).unwrap();
+    crate::accept(place.path()).unwrap();
+    append(&opened(place.path()), "member-1", 1);
+}

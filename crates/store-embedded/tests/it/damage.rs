@@ -6,7 +6,9 @@ use std::path::Path;
 
 use futures::executor::block_on;
 use rand_chacha::rand_core::Rng;
+use rusqlite::Connection;
 use store::{EventStore, ReadError, Snapshot, Version};
+use store_embedded::accept;
 use tempfile::TempDir;
 
 use crate::support::*;
@@ -274,4 +276,33 @@ fn a_list_of_unused_pages_without_an_end_is_refused() {
     fs::write(&path, bytes).unwrap();
     let message = check_refused(closed.path());
     assert!(message.contains("list of unused pages"), "{message}");
+}
+
+/// SQLite would play it back into what has just been found whole.
+#[test]
+fn a_rollback_journal_beside_the_log_is_refused() {
+    let Images { closed, .. } = images();
+    let elsewhere = TempDir::new().unwrap();
+    let other = Connection::open(elsewhere.path().join("other.db")).unwrap();
+    other
+        .execute_batch(
+            "PRAGMA page_size = 8192;
+             CREATE TABLE it (body BLOB);
+             WITH RECURSIVE numbers (number) AS
+                 (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 500)
+                 INSERT INTO it SELECT randomblob(4000) FROM numbers;
+             PRAGMA cache_size = 2;
+             BEGIN;
+             UPDATE it SET body = randomblob(4000);",
+        )
+        .unwrap();
+    let journal = elsewhere.path().join("other.db-journal");
+    fs::copy(journal, closed.path().join("log.db-journal")).unwrap();
+    let message = check_refused(closed.path());
+    assert!(message.contains("`log.db-journal`"), "{message}");
+    fs::remove_file(closed.path().join("watermark")).unwrap();
+    let before = files(closed.path());
+    let message = accept(closed.path()).unwrap_err().to_string();
+    assert!(message.contains("`log.db-journal`"), "{message}");
+    assert!(files(closed.path()) == before);
 }
