@@ -1,6 +1,6 @@
 //! The names of a store's files, and the few steps with them that must be durable.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +60,13 @@ impl Dir {
     pub(crate) fn install(&self, name: &str) -> io::Result<()> {
         fs::rename(self.file(&format!("{name}.new")), self.file(name))?;
         self.sync()
+    }
+
+    /// Takes away what follows the first so many bytes of a file.
+    pub(crate) fn cut(&self, name: &str, bytes: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(self.file(name))?;
+        file.set_len(bytes)?;
+        file.sync_all()
     }
 
     pub(crate) fn remove_if_there(&self, name: &str) -> io::Result<()> {

@@ -8,6 +8,8 @@
 mod page;
 mod wal;
 
+pub(crate) use wal::Tail;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -29,6 +31,7 @@ const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Inspected {
     pub(crate) last: u64,
+    pub(crate) tail: Option<Tail>,
 }
 
 /// Holds the log against its watermark.
@@ -44,7 +47,13 @@ pub(crate) fn inspect(dir: &Dir, watermark: &Record) -> Result<Inspected, OpenEr
             wal: image.wal.to_string(),
         });
     }
-    Ok(Inspected { last })
+    Ok(Inspected { last, tail: image.wal.tail })
+}
+
+/// The same of a log at work, by whoever keeps others from writing to it.
+pub(crate) fn tail(dir: &Dir, page_bytes: u32) -> io::Result<Option<Tail>> {
+    let walked = wal::walk(&File::open(dir.file(WAL))?, page_bytes)?;
+    Ok(walked.ok().filter(|wal| !wal.commits_behind_break).and_then(|wal| wal.tail))
 }
 
 /// What a watermark of the log in this file would have to say of it; the log has no WAL.

@@ -50,6 +50,13 @@ pub(crate) fn open(dir: &Dir) -> Result<Ready, OpenError> {
         Ok(found) => found,
         Err(why) => from_the_beginning(&log, &record, inspected, why)?,
     };
+    drop(log);
+    if let Some(tail) = inspected.tail {
+        // Nobody was told of it. The next transaction will lie there: followed by the rest of this
+        // one, and torn by a power cut, it would look like damage to what was acknowledged.
+        tracing::info!("a transaction that was not finished is dropped");
+        dir.cut(WAL, tail.begins_at).map_err(OpenError::io("cut the WAL"))?;
+    }
     if !record.live {
         let live = Record { live: true, ..record };
         watermark::install(dir, &live).map_err(OpenError::io("write the watermark"))?;

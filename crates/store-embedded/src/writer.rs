@@ -1,6 +1,7 @@
 //! The one thread that appends. Whatever waits when the previous sync has returned becomes one
 //! transaction: many members' events, one sync, one wake-up.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, Thread};
@@ -13,7 +14,10 @@ use store::AppendError;
 use crate::channel::Taken;
 use crate::checkpoint;
 use crate::completion::{Batch, answer_all};
+use crate::connection;
+use crate::files::WAL;
 use crate::heads::saved::Through;
+use crate::inspect;
 use crate::plan::{Append, Plan};
 use crate::shared::Shared;
 use crate::watermark::Watermark;
@@ -27,6 +31,7 @@ const WAKE_REST_AFTER: Duration = Duration::from_millis(1);
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     connection: Connection,
+    page_bytes: u32,
     watermark: Watermark,
     end: Through,
     plan: Plan,
@@ -56,6 +61,7 @@ impl Writer {
             Ok(())
         }))?;
         Ok(Self {
+            page_bytes: connection::page_bytes(&connection)?,
             shared,
             connection,
             watermark,
@@ -164,12 +170,32 @@ impl Writer {
             }
             _ => return CommitError::Failed("write to the log", error.to_string()),
         };
-        if rolled_back {
-            tracing::warn!(%error, "nothing was written: {passing}");
-            CommitError::Refused(passing.to_owned())
-        } else {
-            CommitError::Failed("undo what was not committed", error.to_string())
+        if !rolled_back {
+            return CommitError::Failed("undo what was not committed", error.to_string());
         }
+        if let Err(error) = self.cut_wal() {
+            tracing::warn!(%error, "the WAL could not be cut");
+        }
+        tracing::warn!(%error, "nothing was written: {passing}");
+        CommitError::Refused(passing.to_owned())
+    }
+
+    /// Some of a transaction that was refused may lie in the WAL. Behind the next one, if that is
+    /// shorter and torn by a power cut, it would look like a later one: like damage to what was
+    /// acknowledged.
+    fn cut_wal(&self) -> io::Result<()> {
+        // So that what lies there is of nobody who is about to finish it.
+        if self.execute("BEGIN IMMEDIATE").is_err() {
+            return Ok(());
+        }
+        let frames = self.shared.wal.frames.load(Ordering::Relaxed);
+        let cut = inspect::tail(&self.shared.dir, self.page_bytes).and_then(|tail| {
+            // Fewer than were committed: the WAL was started over just now, or it is damaged.
+            let tail = tail.filter(|tail| tail.after >= u64::from(frames));
+            tail.map_or(Ok(()), |tail| self.shared.dir.cut(WAL, tail.begins_at))
+        });
+        let _ = self.execute("ROLLBACK"); // of nothing
+        cut
     }
 
     /// Under constant load a checkpoint in the background never reaches the end of the WAL, which

@@ -14,6 +14,15 @@ const FRAME_HEADER_BYTES: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
 const WAL_FORMAT: u32 = 3_007_000;
 
+/// What a transaction that was not finished left behind the last one that was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tail {
+    /// How many frames lie before it.
+    pub(crate) after: u64,
+    /// Where in the file.
+    pub(crate) begins_at: u64,
+}
+
 /// What recovery would make of the file.
 #[derive(Debug, Default)]
 pub(super) struct Wal {
@@ -21,6 +30,7 @@ pub(super) struct Wal {
     /// How many pages the database had at the last commit.
     pub(super) pages: u32,
     pub(super) commits: u64,
+    pub(super) tail: Option<Tail>,
     /// Where the walk stopped, if frames of this round of the WAL lie there or behind.
     broken_at: Option<u64>,
     /// A whole transaction and the beginning of another lie behind the break.
@@ -51,7 +61,9 @@ pub(super) fn walk(file: &File, page_bytes: u32) -> io::Result<Result<Wal, Strin
     let mut sums = start.sums;
     let mut uncommitted = Vec::new();
     let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes as usize];
-    let mut index = 0_u64;
+    let frame_bytes = frame.len() as u64;
+    let begins_at = |frames: u64| HEADER_BYTES as u64 + frames * frame_bytes;
+    let (mut index, mut committed) = (0_u64, 0);
     while fill(&mut reader, &mut frame)? {
         index += 1;
         let Some(checked) = start.check(&frame, sums) else {
@@ -59,13 +71,16 @@ pub(super) fn walk(file: &File, page_bytes: u32) -> io::Result<Result<Wal, Strin
             break;
         };
         sums = checked.sums;
-        let at = HEADER_BYTES as u64 + (index - 1) * frame.len() as u64 + FRAME_HEADER_BYTES as u64;
-        uncommitted.push((checked.page, at));
+        uncommitted.push((checked.page, begins_at(index - 1) + FRAME_HEADER_BYTES as u64));
         if checked.pages_at_commit != 0 {
             wal.frames.extend(uncommitted.drain(..));
             wal.pages = checked.pages_at_commit;
             wal.commits += 1;
+            committed = index;
         }
+    }
+    if !uncommitted.is_empty() || wal.broken_at.is_some() {
+        wal.tail = Some(Tail { after: committed, begins_at: begins_at(committed) });
     }
     Ok(Ok(wal))
 }

@@ -1,11 +1,17 @@
 //! A crash between any two steps: each state that one can leave, made by hand and opened.
 
 use std::fs;
+use std::path::Path;
 
-use store_embedded::EmbeddedStore;
+use futures::executor::block_on;
+use store::{AppendError, EventStore};
+use store_embedded::{EmbeddedStore, Options};
 use tempfile::TempDir;
 
 use crate::support::*;
+
+/// A page in the WAL, and what SQLite puts before it.
+const FRAME: usize = 24 + 8_192;
 
 fn filled(truth: &mut Streams) -> (TempDir, EmbeddedStore) {
     let place = TempDir::new().unwrap();
@@ -29,6 +35,57 @@ fn while_a_transaction_was_being_written() {
         fs::write(crashed.path().join("log.db-wal"), &written[..committed + bytes]).unwrap();
         check_all(&open(crashed.path()), &truth);
     }
+}
+
+/// A power cut that kept the last of the frames of a transaction, and not the first.
+fn cut_power_in_the_first_frame_behind(committed: usize, place: &Path) {
+    let mut wal = fs::read(place.join("log.db-wal")).unwrap();
+    wal[committed..committed + FRAME].fill(0);
+    fs::write(place.join("log.db-wal"), wal).unwrap();
+}
+
+/// What was left by the first must not look like a later transaction behind the second.
+#[test]
+fn twice_in_a_row_while_a_transaction_was_being_written() {
+    let mut truth = Streams::new();
+    let (place, store) = filled(&mut truth);
+    let committed = fs::read(place.path().join("log.db-wal")).unwrap().len();
+    let watermark = fs::read(place.path().join("watermark")).unwrap();
+    append(&store, &mut truth.clone(), "member-0", &[&[7; 100_000]]);
+    let once = copy(place.path());
+    fs::write(once.path().join("watermark"), &watermark).unwrap();
+    cut_power_in_the_first_frame_behind(committed, once.path());
+
+    let store = open(once.path());
+    check_all(&store, &truth);
+    append(&store, &mut truth.clone(), "member-0", &[&[7; 20_000]]);
+    let twice = copy(once.path());
+    fs::write(twice.path().join("watermark"), &watermark).unwrap();
+    cut_power_in_the_first_frame_behind(committed, twice.path());
+    let store = open(twice.path());
+    check_all(&store, &truth);
+    append(&store, &mut truth, "member-0", &[b"goes on"]);
+    check_all(&store, &truth);
+}
+
+/// The same of a transaction that was refused after some of it was written.
+#[test]
+fn while_the_transaction_after_a_refused_one_was_being_written() {
+    let place = TempDir::new().unwrap();
+    let options = Options { log_bytes_max: Some(4 << 20), ..Options::default() };
+    let store = EmbeddedStore::open(place.path(), &options).unwrap();
+    let mut truth = Streams::new();
+    append(&store, &mut truth, "member-0", &[b"some", b"events"]);
+    let committed = fs::read(place.path().join("log.db-wal")).unwrap().len();
+    let watermark = fs::read(place.path().join("watermark")).unwrap();
+    // More than the connection keeps in memory, so some of it is written before the limit is met.
+    let refused = block_on(store.append(&id("member-1"), 0, vec![vec![7; 500_000]; 10]));
+    assert!(matches!(&refused, Err(AppendError::Unavailable(why)) if why.contains("full")));
+    append(&store, &mut truth.clone(), "member-0", &[&[7; 20_000]]);
+    let crashed = copy(place.path());
+    fs::write(crashed.path().join("watermark"), &watermark).unwrap();
+    cut_power_in_the_first_frame_behind(committed, crashed.path());
+    check_all(&open(crashed.path()), &truth);
 }
 
 #[test]
