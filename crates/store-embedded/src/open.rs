@@ -144,6 +144,9 @@ fn from_saved(
     if met != ahead {
         return Err("they know events that the log does not".to_owned());
     }
+    if heads.events() != inspected.last {
+        return Err("they do not add up to the events of the log".to_owned());
+    }
     let end = end(log, inspected)?;
     let (events, streams) = (inspected.last, heads.streams());
     Ok((heads, end, Opened { events, streams, replayed, heads_rebuilt: None }))

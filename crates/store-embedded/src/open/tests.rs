@@ -6,7 +6,9 @@ use store::{EventStore, StreamId};
 use tempfile::TempDir;
 
 use super::*;
+use crate::chain;
 use crate::embedded::{EmbeddedStore, Options};
+use crate::heads::Head;
 
 fn opened(place: &Path) -> EmbeddedStore {
     EmbeddedStore::open(place, &Options::default()).unwrap()
@@ -81,6 +83,32 @@ fn heads_saved_while_appends_went_on_are_used() {
     for (name, expected) in [("member-1", 2), ("member-2", 2), ("member-3", 1)] {
         assert_eq!(versions(&store, name), expected);
         append(&store, name, expected as u64);
+    }
+}
+
+/// As a bug would leave them, under a checksum that matches: the member would get its caps anew.
+#[test]
+fn saved_heads_that_are_stale_or_lack_a_stream_are_not_believed() {
+    let place = TempDir::new().unwrap();
+    let store = opened(place.path());
+    append(&store, "member-1", 0);
+    append(&store, "member-1", 1);
+    append(&store, "member-2", 0);
+    let (shared, key) = (store.shared(), chain::key("member-1"));
+    let link = link_at(&connection::open(&shared.dir).unwrap(), 1).unwrap();
+    let [lacking, stale] = [Heads::new(), Heads::new()];
+    for heads in [&lacking, &stale] {
+        let other = chain::key("member-2");
+        heads.set([(&other, &shared.heads.get(&other).unwrap())]);
+    }
+    stale.set([(&key, &Head { version: 1, position: 1, link })]);
+    let (end, id) = (shared.end(), shared.store);
+    drop(store);
+    for heads in [lacking, stale] {
+        saved::save(&Dir::new(place.path()), &id, end, &heads).unwrap();
+        let store = opened(place.path());
+        assert!(store.opened().heads_rebuilt.as_ref().unwrap().contains("events"));
+        assert_eq!(versions(&store, "member-1"), 2);
     }
 }
 
