@@ -29,7 +29,7 @@ use crate::files::{Dir, DirLock, LOG};
 use crate::open::{self, Opened, Ready};
 use crate::plan::Append;
 use crate::reader::{self, Read, Reader};
-use crate::shared::{Housekeeper, Shared};
+use crate::shared::{Housekeeper, Shared, StopOnPanic};
 use crate::snapshots::{self, Keeper, Put};
 use crate::watermark::Watermark;
 use crate::writer::Writer;
@@ -295,6 +295,7 @@ fn start(
     let checkpointing = connection::open(dir).map_err(sqlite())?;
     let on = Arc::clone(shared);
     let (checkpointer, checkpoints) = Housekeeper::spawn("store-checkpoint", move || {
+        let _stop = StopOnPanic::new(&on, "go on moving the WAL");
         checkpoint::round(&on, &checkpointing);
         watermark_sync.when_due(&on);
     })
@@ -303,6 +304,7 @@ fn start(
     let on = Arc::clone(shared);
     let mut saved = shared.end().position - unsaved;
     let (saver, _) = Housekeeper::spawn("store-heads", move || {
+        let _stop = StopOnPanic::new(&on, "go on saving the heads");
         checkpoint::save_heads_when_due(&on, &mut saved);
     })
     .map_err(spawning("store-heads"))?;

@@ -17,7 +17,7 @@ use crate::block::{Block, Event, SELECT_FROM, SELECT_ONE, read_error};
 use crate::chain::{self, Digest, Link};
 use crate::cursor;
 use crate::heads::Head;
-use crate::shared::Shared;
+use crate::shared::{Shared, StopOnPanic};
 use crate::snapshots;
 
 /// A page of the feed ends early rather than fill the memory.
@@ -52,6 +52,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn run(self) {
+        let _stop = StopOnPanic::new(&self.shared, "go on reading");
         while let Some(read) = self.shared.reads.pop() {
             // Whoever asked may be gone: then nobody misses the answer.
             match read {

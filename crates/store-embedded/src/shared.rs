@@ -107,6 +107,32 @@ impl Shared {
     }
 }
 
+/// Held by each thread: a bug must not leave anybody waiting for it, in a queue that nobody empties
+/// any more, nor let a store go on without what that thread did.
+#[derive(Debug)]
+pub(crate) struct StopOnPanic {
+    shared: Arc<Shared>,
+    doing: &'static str,
+}
+
+impl StopOnPanic {
+    pub(crate) fn new(shared: &Arc<Shared>, doing: &'static str) -> Self {
+        Self { shared: Arc::clone(shared), doing }
+    }
+}
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.shared.fail(self.doing, &"its thread panicked");
+            self.shared.close();
+            while self.shared.appends.pop().is_some() {}
+            while self.shared.reads.pop().is_some() {}
+            while self.shared.puts.pop().is_some() {}
+        }
+    }
+}
+
 /// A thread that now and then has something to do, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Housekeeper {
@@ -144,3 +170,6 @@ impl Drop for Housekeeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

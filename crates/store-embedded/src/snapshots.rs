@@ -11,7 +11,7 @@ use store::{AppendError, ReadError, Snapshot, StreamId, Version};
 use crate::chain::{self, Key, Link};
 use crate::files::{Dir, SNAPSHOTS};
 use crate::reader::link_at;
-use crate::shared::Shared;
+use crate::shared::{Shared, StopOnPanic};
 
 const APPLICATION_ID: u32 = 0x4352_4e53; // "CRNS"
 const FORMAT: u32 = 1;
@@ -83,6 +83,7 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn run(self) {
+        let _stop = StopOnPanic::new(&self.shared, "go on keeping snapshots");
         while let Some(Put { stream, snapshot, reply }) = self.shared.puts.pop() {
             let _ = reply.send(self.put(&stream, snapshot));
         }

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, Thread};
+use std::thread::Thread;
 use std::time::Duration;
 
 use rusqlite::wal::CheckpointMode;
@@ -19,7 +19,7 @@ use crate::files::WAL;
 use crate::heads::saved::Through;
 use crate::inspect;
 use crate::plan::{Append, Plan};
-use crate::shared::Shared;
+use crate::shared::{Shared, StopOnPanic};
 use crate::watermark::Watermark;
 
 /// The most that one transaction takes, in units of [`Append::weight`].
@@ -74,7 +74,7 @@ impl Writer {
 
     /// Until the queue is closed and empty; then gives back what closing needs.
     pub(crate) fn run(mut self) -> (Connection, Watermark) {
-        let _stop = StopOnPanic(Arc::clone(&self.shared));
+        let _stop = StopOnPanic::new(&self.shared, "go on writing");
         let mut batch = Vec::new();
         loop {
             let timeout = self.unwoken.is_some().then_some(WAKE_REST_AFTER);
@@ -217,22 +217,3 @@ impl Writer {
         }
     }
 }
-
-/// A bug must not leave anybody waiting: nobody else would answer those in the queue, or refuse
-/// those who come.
-struct StopOnPanic(Arc<Shared>);
-
-impl Drop for StopOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.fail("go on writing", &"the writer panicked");
-            let mut waiting = Vec::new();
-            while self.0.appends.take(&mut waiting, usize::MAX, None) == Taken::Some {
-                waiting.clear();
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

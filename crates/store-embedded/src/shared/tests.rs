@@ -1,15 +1,13 @@
-use std::fs::File;
-
+use futures::channel::oneshot;
 use futures::executor::block_on;
+use store::AppendError;
 
 use super::*;
 use crate::chain::NewEvent;
 use crate::completion::promise;
-use crate::files::Dir;
-use crate::heads::Heads;
 
 #[test]
-fn a_writer_that_panics_leaves_nobody_waiting() {
+fn a_thread_that_panics_leaves_nobody_waiting() {
     let place = tempfile::tempdir().unwrap();
     let file = File::create(place.path().join("log")).unwrap();
     let end = Through { position: 0, link: [0; 16] };
@@ -19,13 +17,18 @@ fn a_writer_that_panics_leaves_nobody_waiting() {
     let events = vec![NewEvent::new("member-1", b"an event")];
     let append = Append { key: [2; 16], expected: 0, events, promise };
     shared.appends.push(append, 1).unwrap();
-    let stop = StopOnPanic(Arc::clone(&shared));
-    let writer = thread::spawn(move || {
+    let (reply, answer) = oneshot::channel();
+    shared.reads.push(Read::Feed { after: 0, limit: 1, reply }, 1).unwrap();
+    let stop = StopOnPanic::new(&shared, "go on");
+    let thread = thread::spawn(move || {
         let _stop = stop;
         panic!("a test says so");
     });
-    assert!(writer.join().is_err());
+    assert!(thread.join().is_err());
     let outcome = block_on(ticket);
     assert!(matches!(outcome, Err(AppendError::Unknown(_))), "{outcome:?}");
-    assert!(shared.failure().unwrap().contains("the writer panicked"));
+    assert!(block_on(answer).is_err());
+    let (reply, _answer) = oneshot::channel();
+    assert!(shared.reads.push(Read::Feed { after: 0, limit: 1, reply }, 1).is_err());
+    assert!(shared.failure().unwrap().contains("its thread panicked"));
 }
