@@ -287,7 +287,8 @@ fn start(
     let writing = connection::open(dir).map_err(sqlite())?;
     if let Some(bytes) = options.log_bytes_max {
         let pages = bytes / u64::from(connection::page_bytes(&writing).map_err(sqlite())?.max(1));
-        let pragma = format!("PRAGMA max_page_count = {pages}");
+        // SQLite takes 0 for no limit at all.
+        let pragma = format!("PRAGMA max_page_count = {}", pages.max(1));
         writing.execute_batch(&pragma).map_err(sqlite())?;
     }
     let file = watermark.syncer().map_err(OpenError::io("open the watermark"))?;

@@ -36,6 +36,16 @@ fn a_full_store_refuses_writes_and_stays_readable() {
     check_all(&store, &truth);
 }
 
+/// No pages at all is SQLite's way to say that there is no limit.
+#[test]
+fn a_limit_below_a_page_is_a_limit() {
+    let place = TempDir::new().unwrap();
+    let options = Options { log_bytes_max: Some(0), ..Options::default() };
+    let store = EmbeddedStore::open(place.path(), &options).unwrap();
+    let refused = block_on(store.append(&id("member-1"), 0, vec![vec![7; 9_000]]));
+    assert!(matches!(&refused, Err(AppendError::Unavailable(why)) if why.contains("full")));
+}
+
 /// As builds before the first release made it.
 #[test]
 fn a_log_with_larger_pages_goes_on() {
