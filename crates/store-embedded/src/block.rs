@@ -4,8 +4,8 @@
 //! Each event keeps a checksum and a link of its own, which do not depend on the block it is in.
 //! `docs/storage.md` shows the bytes.
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Statement};
 use store::ReadError;
 
 use crate::bytes::{array, be32};
@@ -215,7 +215,20 @@ impl<'a> Block<'a> {
     }
 }
 
-pub(crate) fn last(row: &rusqlite::Row<'_>) -> Option<u64> {
+/// Shows `take` the event at a position, found by [`SELECT_ONE`]. The inner error says what is wrong
+/// with it.
+pub(crate) fn event_at<T>(
+    select: &mut Statement<'_>,
+    position: u64,
+    take: impl FnOnce(&Event<'_>) -> Result<T, &'static str>,
+) -> rusqlite::Result<Result<T, &'static str>> {
+    let mut rows = select.query([position.cast_signed()])?;
+    let row = rows.next()?.ok_or("it is missing");
+    let event = row.and_then(Block::parse).and_then(|block| block.event(position));
+    Ok(event.and_then(|event| take(&event)))
+}
+
+fn last(row: &rusqlite::Row<'_>) -> Option<u64> {
     row.get_ref(0).ok()?.as_i64().ok()?.try_into().ok()
 }
 
@@ -289,7 +302,7 @@ impl<'a> Event<'a> {
     }
 }
 
-pub(crate) fn read_error(error: &rusqlite::Error) -> ReadError {
+pub(crate) fn read_error(error: rusqlite::Error) -> ReadError {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, TooBig};
     match error.sqlite_error_code() {
         // Nothing too big was ever written: a damaged length says so of itself.

@@ -9,7 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use rand::RngExt;
 use rusqlite::Connection;
 
-use crate::block::{Block, SELECT_ONE};
+use crate::block::{SELECT_ONE, event_at};
 use crate::chain::Link;
 use crate::connection;
 use crate::error::OpenError;
@@ -137,7 +137,7 @@ fn from_saved(
     }
     let heads = Heads::new();
     let Loaded { through, ahead } = saved::load(dir, &record.log.store, &heads)?;
-    if link_at(log, through.position) != Some(through.link) {
+    if link_at(log, through.position) != Ok(through.link) {
         return Err("they are of another history".to_owned());
     }
     let (replayed, met) = replay(log, through.position, inspected, &heads)?;
@@ -195,15 +195,15 @@ fn replay(
 
 fn end(log: &Connection, inspected: Inspected) -> Result<Through, String> {
     let position = inspected.last;
-    let link = link_at(log, position).ok_or_else(|| format!("event {position} cannot be read"))?;
-    Ok(Through { position, link })
+    Ok(Through { position, link: link_at(log, position)? })
 }
 
-fn link_at(log: &Connection, position: u64) -> Option<Link> {
-    let mut select = log.prepare(SELECT_ONE).ok()?;
-    let mut rows = select.query([position.cast_signed()]).ok()?;
-    let event = Block::parse(rows.next().ok()??).ok()?.event(position).ok()?;
-    Some(event.link)
+fn link_at(log: &Connection, position: u64) -> Result<Link, String> {
+    let mut select = log.prepare(SELECT_ONE).map_err(|error| error.to_string())?;
+    let found = event_at(&mut select, position, |event| Ok(event.link));
+    found
+        .map_err(|error| error.to_string())
+        .and_then(|found| found.map_err(|what| format!("event {position}: {what}")))
 }
 
 /// Makes the directory if need be, for nobody else to look into.

@@ -13,7 +13,7 @@ use store::{
     Cursor, FeedEvent, FeedPage, ReadError, Recorded, StreamId, StreamSlice, StreamsPage, Version,
 };
 
-use crate::block::{Block, Event, SELECT_FROM, SELECT_ONE, read_error};
+use crate::block::{Block, Event, SELECT_FROM, SELECT_ONE, event_at, read_error};
 use crate::chain::{self, Digest, Link};
 use crate::cursor;
 use crate::heads::Head;
@@ -101,13 +101,12 @@ impl Reader {
         let limit = limit.min(usize::try_from(last.saturating_sub(after)).unwrap_or(usize::MAX));
         let mut events = Vec::with_capacity(limit.min(1_024));
         let mut bytes = 0;
-        let mut select = self.log.prepare_cached(SELECT_FROM).map_err(|e| read_error(&e))?;
-        let mut rows =
-            select.query([(after + 1).cast_signed()]).map_err(|error| read_error(&error))?;
+        let mut select = self.log.prepare_cached(SELECT_FROM).map_err(read_error)?;
+        let mut rows = select.query([(after + 1).cast_signed()]).map_err(read_error)?;
         while bytes < PAGE_BYTES_MAX && events.len() < limit {
             let position = after + events.len() as u64 + 1;
             let wrong = |what| ReadError::Corrupt(format!("event {position}: {what}"));
-            let row = rows.next().map_err(|error| read_error(&error))?;
+            let row = rows.next().map_err(read_error)?;
             let row = row.ok_or_else(|| wrong("it is missing"))?;
             let block = Block::parse(row).map_err(wrong)?;
             // Behind the first block each must begin where the one before it ended.
@@ -141,22 +140,23 @@ impl Reader {
             }
         }
         positions.sort_unstable();
-        let mut select = self.log.prepare_cached(SELECT_ONE).map_err(|e| read_error(&e))?;
-        let mut stream = |position: u64| {
-            let mut rows = select.query([position.cast_signed()]).map_err(|e| read_error(&e))?;
-            let row = rows.next().map_err(|e| read_error(&e))?.ok_or("it is missing");
-            let event = row.and_then(Block::parse).and_then(|block| block.event(position));
-            let damaged = |what| ReadError::Corrupt(format!("event {position}: {what}"));
-            Ok(event.and_then(|event| feed_event(&event)).map_err(damaged)?.stream)
+        let mut select = self.log.prepare_cached(SELECT_ONE).map_err(read_error)?;
+        let stream = |position: u64| {
+            event_at(&mut select, position, stream_of)
+                .map_err(read_error)?
+                .map_err(|what| ReadError::Corrupt(format!("event {position}: {what}")))
         };
-        let streams = positions.into_iter().map(&mut stream).collect::<Result<_, _>>()?;
+        let streams = positions.into_iter().map(stream).collect::<Result<_, _>>()?;
         Ok(StreamsPage { streams, next })
     }
 }
 
 fn feed_event(event: &Event<'_>) -> Result<FeedEvent, &'static str> {
-    let stream = StreamId::new(event.stream).map_err(|_| "its stream has an impossible name")?;
-    Ok(FeedEvent { stream, recorded: recorded(event) })
+    Ok(FeedEvent { stream: stream_of(event)?, recorded: recorded(event) })
+}
+
+fn stream_of(event: &Event<'_>) -> Result<StreamId, &'static str> {
+    StreamId::new(event.stream).map_err(|_| "its stream has an impossible name")
 }
 
 fn recorded(event: &Event<'_>) -> Recorded {
@@ -180,11 +180,11 @@ fn walk_back(
     base: &Base,
 ) -> Result<Result<Vec<Recorded>, u64>, ReadError> {
     let mut events = Vec::new();
-    // The link that the next older event must bear, for the event read last to continue it.
     let mut at = *head;
+    // What the event read last says of the next older one, whose link it must continue.
     let mut newer: Option<(u64, Link, u32, Digest)> = None;
-    let transaction = log.unchecked_transaction().map_err(|error| read_error(&error))?;
-    let mut select = transaction.prepare_cached(SELECT_ONE).map_err(|error| read_error(&error))?;
+    let transaction = log.unchecked_transaction().map_err(read_error)?;
+    let mut select = transaction.prepare_cached(SELECT_ONE).map_err(read_error)?;
     while Version::from(at.version) > after {
         let event = read_event(&mut select, stream, &at, |event| {
             events.push(recorded(event));
@@ -226,16 +226,14 @@ fn read_event<T>(
     at: &Head,
     take: impl FnOnce(&Event<'_>) -> T,
 ) -> Result<T, ReadError> {
-    let wrong = |what| damaged(at.position, stream, what);
-    let mut rows = select.query([at.position.cast_signed()]).map_err(|error| read_error(&error))?;
-    let row = rows.next().map_err(|error| read_error(&error))?;
-    let row = row.ok_or_else(|| wrong("it is missing"))?;
-    let event = Block::parse(row).and_then(|block| block.event(at.position)).map_err(wrong)?;
-    if event.stream == stream.as_str() && event.version == at.version {
-        Ok(take(&event))
-    } else {
-        Err(wrong("another event stands in its place"))
-    }
+    let found = event_at(select, at.position, |event| {
+        if event.stream == stream.as_str() && event.version == at.version {
+            Ok(take(event))
+        } else {
+            Err("another event stands in its place")
+        }
+    });
+    found.map_err(read_error)?.map_err(|what| damaged(at.position, stream, what))
 }
 
 /// The link of the event at `version`, which is the stream's head or not far behind it.
@@ -245,7 +243,7 @@ pub(crate) fn link_at(
     head: &Head,
     version: u32,
 ) -> Result<Link, ReadError> {
-    let mut select = log.prepare_cached(SELECT_ONE).map_err(|error| read_error(&error))?;
+    let mut select = log.prepare_cached(SELECT_ONE).map_err(read_error)?;
     let mut at = *head;
     let mut link = head.link;
     while at.version >= version {

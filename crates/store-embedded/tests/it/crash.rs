@@ -47,25 +47,32 @@ fn cut_power_in_the_first_frame_behind(committed: usize, place: &Path) {
 /// What was left by the first must not look like a later transaction behind the second.
 #[test]
 fn twice_in_a_row_while_a_transaction_was_being_written() {
-    let mut truth = Streams::new();
-    let (place, store) = filled(&mut truth);
-    let committed = fs::read(place.path().join("log.db-wal")).unwrap().len();
-    let watermark = fs::read(place.path().join("watermark")).unwrap();
-    append(&store, &mut truth.clone(), "member-0", &[&[7; 100_000]]);
-    let once = copy(place.path());
-    fs::write(once.path().join("watermark"), &watermark).unwrap();
-    cut_power_in_the_first_frame_behind(committed, once.path());
+    for first_of_its_wal in [false, true] {
+        let mut truth = Streams::new();
+        let (place, mut store) = filled(&mut truth);
+        if first_of_its_wal {
+            drop(store);
+            store = open(place.path());
+        }
+        let wal = fs::metadata(place.path().join("log.db-wal")).unwrap().len() as usize;
+        let (committed, watermark) =
+            (wal.max(32), fs::read(place.path().join("watermark")).unwrap());
+        append(&store, &mut truth.clone(), "member-0", &[&[7; 100_000]]);
+        let once = copy(place.path());
+        fs::write(once.path().join("watermark"), &watermark).unwrap();
+        cut_power_in_the_first_frame_behind(committed, once.path());
 
-    let store = open(once.path());
-    check_all(&store, &truth);
-    append(&store, &mut truth.clone(), "member-0", &[&[7; 20_000]]);
-    let twice = copy(once.path());
-    fs::write(twice.path().join("watermark"), &watermark).unwrap();
-    cut_power_in_the_first_frame_behind(committed, twice.path());
-    let store = open(twice.path());
-    check_all(&store, &truth);
-    append(&store, &mut truth, "member-0", &[b"goes on"]);
-    check_all(&store, &truth);
+        let store = open(once.path());
+        check_all(&store, &truth);
+        append(&store, &mut truth.clone(), "member-0", &[&[7; 20_000]]);
+        let twice = copy(once.path());
+        fs::write(twice.path().join("watermark"), &watermark).unwrap();
+        cut_power_in_the_first_frame_behind(committed, twice.path());
+        let store = open(twice.path());
+        check_all(&store, &truth);
+        append(&store, &mut truth, "member-0", &[b"goes on"]);
+        check_all(&store, &truth);
+    }
 }
 
 /// The same of a transaction that was refused after some of it was written.
