@@ -86,7 +86,7 @@ struct Task {
 enum What {
     Asking(Intent, Box<Request>, Stood),
     /// Of a member who had so many events when it began.
-    Looking(usize, usize),
+    Looking(usize, usize, Stood),
     Operating(Asking),
     Walking,
 }
@@ -171,7 +171,7 @@ impl World {
             300..700 => self.messages_move()?,
             700..880 => self.ask(),
             880..900 => self.look(),
-            900..905 => self.operate()?,
+            900..905 => self.operate(),
             905..920 => self.walk(),
             920..930 => self.poll_keepers(),
             930..975 => self.now += self.random.within(1_000, HOUR_MS),
@@ -312,8 +312,8 @@ impl World {
                 }
                 self.answered(intent, &request, answer)
             }
-            (What::Looking(account, known), Outcome::Member(Ok((version, member)))) => {
-                self.looked(account, known, version, &member)
+            (What::Looking(account, known, stood), Outcome::Member(Ok((version, member)))) => {
+                self.looked(account, known, version, &member, &stood)
             }
             (What::Operating(asked), Outcome::Ordered(Ok(answered))) => {
                 self.ordered(&asked, &answered)
@@ -334,11 +334,12 @@ impl World {
             }
             (
                 _,
-                Outcome::Walked(Err(error))
+                Outcome::Member(Err(error))
+                | Outcome::Walked(Err(error))
                 | Outcome::Ordered(Err(error))
                 | Outcome::Lifted(Err(error)),
             ) if !matches!(error, EngineError::Overloaded { .. } | EngineError::Unavailable(_)) => {
-                Err(format!("operators: {error}"))
+                Err(format!("nothing was damaged: {error}"))
             }
             _ => Ok(()),
         }

@@ -1,14 +1,13 @@
-//! What callers hear: it is recorded, a retry hears the same, and a refusal names what stands in the way.
+//! What callers hear: it is recorded, a retry hears the same, and it is what was recorded.
 
 use std::collections::BTreeSet;
 
-use domain::member::{Answer, Code, Command, Finding, Held, Outcome, Refused};
-use domain::{Decision, DeviceClass, Event, Request};
+use domain::member::{Answer, Command, EventBody, Held, Outcome, Play, PlayReport};
+use domain::{Decision, Event, Request};
 
 use super::copies::Copy;
-use super::count::{Adds, Ask, Full, Thing};
-use super::{Auditor, Ledger, Verdict, ensure};
-use crate::rules::{DAY_MS, Rules};
+use super::{Auditor, Ledger, Verdict, ensure, ms};
+use crate::rules::DAY_MS;
 
 #[derive(Debug)]
 pub(super) struct Told {
@@ -28,11 +27,19 @@ impl Auditor {
     ) -> Verdict {
         ensure(decision.at >= request.at, || format!("{member}: decided before it was asked"))?;
         let ledger = self.ledgers.entry(member.to_owned()).or_default();
+        let mut newest = false;
         for event in &decision.events {
             let found = ledger.events.iter().rposition(|recorded| recorded == event);
             let position = found
                 .ok_or_else(|| format!("{member}: acknowledged, and not recorded: {event:?}"))?;
             ledger.acknowledged.insert(position);
+            newest = position + 1 == ledger.events.len();
+            let index = usize::from(event.cause.command);
+            if let (EventBody::PlaysRecorded { plays, .. }, Some(command)) =
+                (&event.body, request.commands.get(index))
+            {
+                ledger.played_as_reported(ms(event.at), plays, command)?;
+            }
         }
         let Answer::Accepted { outcomes, .. } = &decision.answer else { return Ok(()) };
         ensure(outcomes.len() == request.commands.len(), || {
@@ -40,6 +47,10 @@ impl Auditor {
         })?;
         for (command, outcome) in request.commands.iter().zip(outcomes) {
             ledger.check_outcome(command, outcome).map_err(|what| format!("{member}: {what}"))?;
+        }
+        // Nothing has happened since.
+        if let ([command], [outcome], true) = (&*request.commands, &**outcomes, newest) {
+            ledger.check_in_tells(ms(decision.at), command, outcome)?;
         }
         if request.idempotency.is_some() {
             self.told_the_same(intent, decision.at.as_millis(), outcomes)
@@ -88,58 +99,6 @@ impl Auditor {
 }
 
 impl Ledger {
-    /// A refusal names every cap that stands in the way, and no other.
-    pub(super) fn refused(&self, at: i64, rules: &Rules, refused: &Refused) -> Verdict {
-        let [command] = refused.commands.as_slice() else { return Ok(()) };
-        let class = |device: &domain::DeviceId| {
-            self.devices.get(device.as_str()).and_then(|known| DeviceClass::named(known.class))
-        };
-        let (device, class, title, adds) = match command {
-            Command::Acquire { device, title, title_facts: Some(facts), .. } => {
-                let same = |copy: &&Copy| {
-                    copy.device == device.as_str() && copy.title == title.as_str() && copy.held(at)
-                };
-                if self.copies.values().any(|copy| same(&copy)) {
-                    return Ok(()); // re-issued: gates, and no caps
-                }
-                (device, class(device), Some((title.as_str(), facts)), Adds::Acquisition)
-            }
-            Command::Renew { device, license, term, title_facts: Some(facts), .. } => {
-                let Some(copy) = self.copies.get(license.as_str()) else { return Ok(()) };
-                if usize::try_from(*term).is_ok_and(|term| term < copy.terms.len()) {
-                    return Ok(()); // the newer term is re-issued
-                }
-                let title = Some((copy.title.as_str(), facts));
-                (device, class(device), title, Adds::Renewal(license.as_str()))
-            }
-            Command::RegisterDevice { device, class, .. } => {
-                (device, Some(*class), None, Adds::Registration)
-            }
-            Command::RemoveDevice { device } => (device, class(device), None, Adds::Removal),
-            _ => return Ok(()),
-        };
-        let by_the_ledger = |finding: &Finding| finding.code < Code::TitleUnknown;
-        let Some(class) = class.filter(|_| !refused.findings.iter().any(by_the_ledger)) else {
-            return Ok(()); // the command means nothing here: no rule was asked
-        };
-        let thing = Thing::known(device.as_str(), class, &refused.facts, title);
-        let expected = self.full(&Ask { rules, at, facts: &refused.facts, thing, adds });
-        let named = |finding: &Finding| {
-            let cap = finding.cap.as_ref()?;
-            Some(Full {
-                id: finding.rule.as_ref()?.to_string(),
-                tag: cap.tag.as_ref().map(ToString::to_string),
-                used: cap.used,
-                limit: cap.limit,
-            })
-        };
-        let named: Vec<Full> = refused.findings.iter().filter_map(named).collect();
-        let ids = |full: &[Full]| full.iter().map(|one| one.id.clone()).collect::<BTreeSet<_>>();
-        // Of a cap per tag one tag is named.
-        let told = ids(&expected) == ids(&named) && named.iter().all(|one| expected.contains(one));
-        ensure(told, || format!("in the way stand {expected:?}, named are {named:?}"))
-    }
-
     fn check_outcome(&self, command: &Command, outcome: &Outcome) -> Verdict {
         match (command, outcome) {
             (Command::Acquire { device, title, .. }, Outcome::Held { license, .. }) => {
@@ -154,14 +113,17 @@ impl Ledger {
             }
             (Command::Release { license, .. }, Outcome::Released { .. }) => {
                 let copy = self.copies.get(license.as_str());
-                ensure(copy.is_none_or(|copy| !copy.open), || {
+                let over = |copy: &Copy| !copy.open || copy.is_forgotten(self.now());
+                ensure(copy.is_none_or(over), || {
                     format!("the release of {license} was acknowledged, and it is open")
                 })
+            }
+            (Command::RecordPlays { device, plays, .. }, Outcome::PlaysRecorded { .. }) => {
+                self.every_play_is_there(device.as_str(), plays)
             }
             (Command::RegisterDevice { .. }, Outcome::DeviceRegistered { .. })
             | (Command::RemoveDevice { .. }, Outcome::DeviceRemoved { .. })
             | (Command::CheckIn { .. }, Outcome::CheckedIn(_))
-            | (Command::RecordPlays { .. }, Outcome::PlaysRecorded { .. })
             | (Command::DrmFailed { .. }, Outcome::DrmFailureRecorded { .. })
             | (Command::ChangeMember, Outcome::MemberChanged { .. })
             | (Command::LapseMembership, Outcome::MembershipLapsed { .. })
@@ -172,5 +134,64 @@ impl Ledger {
             | (Command::EndException { .. }, Outcome::ExceptionEnded { .. }) => Ok(()),
             (command, outcome) => Err(format!("{outcome:?} does not answer {command:?}")),
         }
+    }
+
+    /// A play that was reported of a license that the device has is recorded, now or before.
+    fn every_play_is_there(&self, device: &str, plays: &[PlayReport]) -> Verdict {
+        for play in plays {
+            let Some(copy) = self.copies.get(play.license.as_str()) else { continue };
+            let newest = copy.terms.last().map_or(0, |term| term.started_at);
+            // One that was given long ago may be forgotten.
+            if copy.device != device
+                || copy.term(play.term).is_err()
+                || self.now() - newest > 399 * DAY_MS
+            {
+                continue;
+            }
+            let there = self.plays.contains(&(device.to_owned(), play.sequence));
+            ensure(there, || format!("{play:?} was acknowledged, and is not recorded"))?;
+        }
+        Ok(())
+    }
+
+    /// At the time at which it happened, as far as that can be.
+    fn played_as_reported(&self, at: i64, plays: &[Play], command: &Command) -> Verdict {
+        let Command::RecordPlays { plays: reports, .. } = command else {
+            return Err(format!("plays were recorded of {command:?}"));
+        };
+        for play in plays {
+            let same = |report: &&PlayReport| {
+                report.sequence == play.sequence
+                    && report.license == play.license
+                    && report.term == play.term
+            };
+            let report = reports.iter().find(same);
+            let report = report.ok_or_else(|| format!("{play:?} was not reported"))?;
+            let term = self.copy(play.license.as_str())?.term(play.term)?;
+            let happened_at = ms(report.occurred_at).max(term.started_at).min(at);
+            ensure(ms(play.occurred_at) == happened_at, || format!("{play:?} was {report:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// What the device holds, and what of it has ended.
+    fn check_in_tells(&self, at: i64, command: &Command, outcome: &Outcome) -> Verdict {
+        let (Command::CheckIn { device, holdings }, Outcome::CheckedIn(told)) = (command, outcome)
+        else {
+            return Ok(());
+        };
+        let own = |copy: &Copy| copy.open && copy.device == device.as_str();
+        let held = self.copies.iter().filter(|(_, copy)| own(copy) && copy.held(at));
+        let held: BTreeSet<&str> = held.map(|(id, _)| id.as_str()).collect();
+        // Its own lease knows better than the ledger whether it is playing.
+        let kept = |copy: &Copy| own(copy) && (copy.revivable(at) || copy.active(at));
+        let ids = holdings.iter().map(|holding| holding.license.as_str());
+        let ended: BTreeSet<&str> =
+            ids.filter(|id| !self.copies.get(*id).is_some_and(kept)).collect();
+        let told_held: BTreeSet<&str> = told.held.iter().map(|id| id.as_str()).collect();
+        let told_ended: BTreeSet<&str> = told.ended.iter().map(|id| id.as_str()).collect();
+        ensure(held == told_held && ended == told_ended, || {
+            format!("{device} holds {held:?}, {ended:?} have ended, and it was told {told:?}")
+        })
     }
 }

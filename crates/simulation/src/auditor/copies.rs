@@ -106,6 +106,19 @@ impl Copy {
         Thing::of(&self.device, &self.title, &self.facts)
     }
 
+    pub(super) fn term(&self, number: u32) -> Result<&Term, String> {
+        let index = usize::try_from(number).unwrap_or(0).checked_sub(1);
+        index.and_then(|index| self.terms.get(index)).ok_or_else(|| "no such term".to_owned())
+    }
+
+    pub(super) fn has_newer_than(&self, number: u32) -> bool {
+        usize::try_from(number).is_ok_and(|number| number < self.terms.len())
+    }
+
+    pub(super) fn renewals(&self) -> u32 {
+        u32::try_from(self.terms.len()).unwrap_or(u32::MAX).saturating_sub(1)
+    }
+
     pub(super) fn ends_at(&self) -> i64 {
         self.terms.last().map_or(0, Term::ends_at)
     }
@@ -116,6 +129,18 @@ impl Copy {
 
     pub(super) fn active(&self, at: i64) -> bool {
         (self.open || self.waits) && self.terms.iter().any(|term| at < term.may_play_until())
+    }
+
+    /// When a renewal opens.
+    pub(super) fn renews_from(&self, rules: &Rules) -> i64 {
+        let opens = self.ends_at() - rules.renew_before_end_days * DAY_MS;
+        opens.max(self.terms.last().map_or(0, |term| term.started_at))
+    }
+
+    /// And one that nobody asked for.
+    pub(super) fn renews_itself_from(&self, rules: &Rules) -> i64 {
+        let by_itself = self.terms.iter().rfind(|term| term.automatic);
+        by_itself.map_or(0, |term| term.started_at) + rules.auto_renew_every_hours * HOUR_MS
     }
 
     pub(super) fn checks_in(&self) -> bool {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use domain::MemberFacts;
 use domain::member::{CheckInMoved, Play};
+use domain::{Facts, MemberFacts};
 
 use super::copies::{Copy, Term};
 use super::count::{Adds, Ask, Counted, Thing};
 use super::{Ledger, NEVER, Verdict, ensure, ms};
-use crate::rules::{DAY_MS, HOUR_MS, Rules};
+use crate::rules::Rules;
 
 impl Ledger {
     pub(super) fn acquired(
@@ -27,11 +27,7 @@ impl Ledger {
         let thing = Thing::of(device, title, facts);
         let adds = Adds::Acquisition;
         self.fits(&Ask { rules, at, facts: &facts.member, thing: thing.clone(), adds })?;
-        let begun_at = match rules.finish_anchor {
-            "title" => self.first_plays.get(title).copied(),
-            _ => None,
-        };
-        let term = Term::promised(at, at, begun_at, rules, facts);
+        let term = self.first_term(at, rules, title, facts);
         ensure(event.term.number == 1, || "a first term is the first".to_owned())?;
         term.check(&event.term)?;
         self.copies.values_mut().filter(|copy| same(copy)).for_each(Copy::close);
@@ -52,6 +48,26 @@ impl Ledger {
         ensure(before.is_none(), || "a license id was used twice".to_owned())
     }
 
+    /// That acquiring promises.
+    pub(super) fn first_term(&self, at: i64, rules: &Rules, title: &str, facts: &Facts) -> Term {
+        let begun_at = match rules.finish_anchor {
+            "title" => self.first_plays.get(title).copied(),
+            _ => None,
+        };
+        Term::promised(at, at, begun_at, rules, facts)
+    }
+
+    /// That renewing promises.
+    pub(super) fn next_term(&self, at: i64, rules: &Rules, copy: &Copy, facts: &Facts) -> Term {
+        let begun_at = match rules.finish_anchor {
+            "title" => self.first_plays.get(&copy.title).copied(),
+            "license" => copy.terms.iter().filter_map(|term| term.first_play).min(),
+            _ => None,
+        };
+        let from = if rules.renews_from_end { at.max(copy.ends_at()) } else { at };
+        Term::promised(at, from, begun_at, rules, facts)
+    }
+
     pub(super) fn renewed(
         &mut self,
         at: i64,
@@ -67,23 +83,14 @@ impl Ledger {
         ensure(event.term.number == renewals + 1 && renewals <= rules.renewals_max, || {
             format!("renewal {renewals} of {}", rules.renewals_max)
         })?;
-        let opens = copy.ends_at() - rules.renew_before_end_days * DAY_MS;
-        let started_at = copy.terms.last().map_or(0, |term| term.started_at);
-        ensure(at >= opens.max(started_at), || "renewed too early".to_owned())?;
-        let by_itself = copy.terms.iter().rfind(|term| term.automatic);
-        let again_at =
-            by_itself.map_or(0, |term| term.started_at) + rules.auto_renew_every_hours * HOUR_MS;
-        ensure(!event.automatic || at >= again_at, || "by itself, and too soon".to_owned())?;
+        ensure(at >= copy.renews_from(rules), || "renewed too early".to_owned())?;
+        ensure(!event.automatic || at >= copy.renews_itself_from(rules), || {
+            "by itself, and too soon".to_owned()
+        })?;
         let thing = Thing::of(&copy.device, &copy.title, facts);
         let adds = Adds::Renewal(id);
         self.fits(&Ask { rules, at, facts: &facts.member, thing: thing.clone(), adds })?;
-        let begun_at = match rules.finish_anchor {
-            "title" => self.first_plays.get(&copy.title).copied(),
-            "license" => copy.terms.iter().filter_map(|term| term.first_play).min(),
-            _ => None,
-        };
-        let from = if rules.renews_from_end { at.max(copy.ends_at()) } else { at };
-        let term = Term::promised(at, from, begun_at, rules, facts);
+        let term = self.next_term(at, rules, copy, facts);
         term.check(&event.term)?;
         self.count(at, "renewals", id, thing);
         let copy = self.copy_mut(id)?;

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use domain::member::{Answer, License};
-use domain::{Member, Request, Timestamp, evolve};
+use domain::{LicenseId, Member, Request, Timestamp, evolve};
 use engine::{Decided, EngineError};
 use store::Version;
 
 use super::{ATTEMPTS_MAX, Outcome, PATIENCE_MS, TASKS_MAX, Task, Verdict, What, World};
 use crate::client::Intent;
+use crate::operators::{Standing, Stood};
 
 impl World {
     pub(super) fn ask(&mut self) {
@@ -66,7 +67,8 @@ impl World {
         let (engine, member) = (at.engine.clone(), looked_at.id.clone());
         let known = self.auditor.ledger(member.as_str()).map_or(0, |ledger| ledger.events.len());
         let future = Box::pin(async move { Outcome::Member(engine.member(&member).await) });
-        self.tasks.push(Task { node, what: What::Looking(account, known), future });
+        let what = What::Looking(account, known, self.operators.stood());
+        self.tasks.push(Task { node, what, future });
     }
 
     pub(super) fn answered(
@@ -117,6 +119,7 @@ impl World {
         known: usize,
         version: Version,
         member: &Member,
+        stood: &Stood,
     ) -> Verdict {
         let id = self.accounts.get(account).map(|account| account.id.as_str()).unwrap_or_default();
         let version = usize::try_from(version).unwrap_or(usize::MAX);
@@ -128,26 +131,33 @@ impl World {
         let newest = self.members.get(id).filter(|_| seen.len() == events.len());
         let folded = || seen.iter().fold(Member::remembering(self.horizon), evolve);
         let told = newest.map_or_else(|| Cow::Owned(folded()), Cow::Borrowed);
-        if *told != *member && !self.ended_only(&told, member) {
+        if *told != *member && !self.ended_only(stood, &told, member) {
             return Err(format!("{id} at version {version} is not what its events say"));
         }
-        Ok(())
+        self.what_is_withdrawn_is_seen_ended(stood, id, member)
     }
 
-    /// Whether a node believes what was recorded, and beside it only that licenses of titles that
-    /// operators withdrew have ended: that is seen before the walk has recorded it.
-    fn ended_only(&self, told: &Member, member: &Member) -> bool {
-        let ordered = |license: &License| self.operators.ever_ordered(&license.title);
+    /// Whether a node believes what was recorded, and beside it only that licenses have ended whose
+    /// titles operators withdrew: that is seen before the walk has recorded it.
+    fn ended_only(&self, stood: &Stood, told: &Member, member: &Member) -> bool {
         let beside = |member: &Member| {
             let mut beside = Member { last_at: Timestamp::MIN, ..member.clone() };
-            beside.licenses.retain(|_, license| !ordered(license));
-            beside.past.retain(|_, license| !ordered(license));
-            beside.remembered.retain(|_, _| false);
+            beside.licenses.clear();
+            beside.past.clear();
+            beside.remembered.clear();
             beside
         };
-        let mut open = member.licenses.iter().filter(|(_, license)| license.closed.is_none());
+        let as_told_or_ended = |(id, license): (&LicenseId, &License)| {
+            let Some(then) = told.license(id) else { return false };
+            let offered = self.operators.still(stood, &license.title) == Some(Standing::Offered);
+            let over = license.closed.is_some_and(|closed| !closed.waits);
+            let ended = License { closed: license.closed, ..then.clone() };
+            then == license || (!offered && over && ended == *license)
+        };
+        let all = |member: &Member| member.licenses.len() + member.past.len();
         beside(told) == beside(member)
-            && open.all(|(id, license)| told.license(id) == Some(license))
+            && all(told) == all(member)
+            && member.licenses.iter().chain(&member.past).all(as_told_or_ended)
     }
 
     pub(super) fn caller_goes_away(&mut self) {
