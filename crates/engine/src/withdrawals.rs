@@ -18,7 +18,9 @@ use arc_swap::ArcSwap;
 use codec::withdrawal::{
     Ended, Lifted, Ordered, Record, Walked, decode_withdrawal, encode_withdrawal,
 };
-use domain::member::{Acquired, Answer, Command, EventBody, Outcome, Warrant, evolve};
+use domain::member::{
+    Acquired, Answer, Closed, ClosedWhy, Command, EventBody, Outcome, Warrant, evolve, follow,
+};
 use domain::{
     Decision, Event, IdempotencyKey, LicenseId, Member, MemberFacts, MemberId, Policy, Request,
     Timestamp, TitleId,
@@ -27,7 +29,7 @@ use futures::future::join_all;
 use store::{AppendError, Cursor, EventStore, FeedEvent, Recorded, StreamId, Version};
 use tokio::sync::{MutexGuard, Notify};
 
-use crate::engine::{ATTEMPTS_MAX, Engine, idempotency};
+use crate::engine::{ATTEMPTS_MAX, Decided, Engine, idempotency};
 use crate::error::EngineError;
 use crate::folded::{PREFIX, decoded};
 use crate::policies::Policies;
@@ -680,16 +682,50 @@ async fn withdraw(
 ) -> Result<Vec<LicenseId>, EngineError> {
     let request = ending(id, title, at);
     let decided = engine.decide(member, request.clone()).await?;
-    let answer = match decided.decision.answer {
-        Answer::KeyReused => engine.decide(member, without_key(request)).await?.decision.answer,
-        answer => answer,
+    let decided = match decided.decision.answer {
+        Answer::KeyReused => engine.decide(member, without_key(request)).await?,
+        _ => decided,
     };
-    let Answer::Accepted { outcomes, .. } = answer else { return Ok(Vec::new()) };
+    let closed = closed(decided.decision.answer.clone());
+    if closed.is_empty() {
+        return ended_long_before(engine, member, &decided, id, title).await;
+    }
+    Ok(closed)
+}
+
+/// What a withdrawal ended when a device asked, so long before the walk that the state has forgotten
+/// the key: asked again of the member as the events say it was.
+async fn ended_long_before(
+    engine: &Engine,
+    member: &MemberId,
+    decided: &Decided,
+    id: &str,
+    title: &TitleId,
+) -> Result<Vec<LicenseId>, EngineError> {
+    let ordered_at = engine.withdrawals().get(id).map_or(Timestamp::MAX, |known| known.ordered_at);
+    let mut past = decided.member.past.values().filter(|license| license.title == *title);
+    let since = |closed: Closed| closed.why == ClosedWhy::Withdrawn && closed.at >= ordered_at;
+    if !past.any(|license| license.closed.is_some_and(since)) {
+        return Ok(Vec::new());
+    }
+    let asked = ending(id, title, decided.decision.at);
+    let mut before = Member::remembering(engine.horizon());
+    for (_, event) in engine.timeline(member, 0, usize::MAX).await? {
+        if event.cause.idempotency.is_some() && event.cause.idempotency == asked.idempotency {
+            return Ok(closed(domain::decide(&before, &asked, &decided.policy).answer));
+        }
+        follow(&mut before, &event);
+    }
+    Ok(Vec::new())
+}
+
+fn closed(answer: Answer) -> Vec<LicenseId> {
+    let Answer::Accepted { outcomes, .. } = answer else { return Vec::new() };
     let closed = outcomes.into_iter().find_map(|outcome| match outcome {
         Outcome::TitleWithdrawn { closed } => Some(closed),
         _ => None,
     });
-    Ok(closed.unwrap_or_default())
+    closed.unwrap_or_default()
 }
 
 /// A withdrawal's part in one member. Under its key it is counted once, whoever asks first.

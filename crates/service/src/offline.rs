@@ -49,7 +49,8 @@ pub(crate) async fn pack(
     let lease = lease(state, member, accepted.member(), id, license, &kids, at)?;
     let Some(challenge) = challenge else {
         let grants = state.settings.grants;
-        let grant = grants.then(|| offline_grant(state, member, id, license, kids, at));
+        let of = (&license.device, &license.title);
+        let grant = grants.then(|| grant(state, member, of, Some(id), kids, at));
         return Ok(Luggage { lease: Some(lease), grant, ..Luggage::default() });
     };
     match issue(state, challenge, &kids, &lease) {
@@ -138,46 +139,31 @@ pub(crate) fn key_ids(catalogue: &Catalogue, title: &TitleId) -> Vec<KeyId> {
     title.map_or_else(Vec::new, |t| t.key_ids.iter().map(|(_, kid)| KeyId::new(kid.0)).collect())
 }
 
-fn offline_grant(
+/// To issue DRM licenses: for an offline license, or for one playback now, which asks nobody and
+/// counts nowhere.
+pub(crate) fn grant(
     state: &AppState,
     member: &MemberId,
-    id: &LicenseId,
-    license: &License,
+    (device, title): (&DeviceId, &TitleId),
+    license: Option<&LicenseId>,
     kids: Vec<KeyId>,
     at: Timestamp,
 ) -> String {
-    let grant = Grant {
-        id: state.ids.grant(),
-        member: member.to_string(),
-        device: license.device.to_string(),
-        title: license.title.to_string(),
-        license: Some(id.to_string()),
-        kids,
-        session: SessionType::PersistentLicense,
+    let session = match license {
+        Some(_) => SessionType::PersistentLicense,
+        None => SessionType::Temporary,
     };
-    // By the clock and not by the decision: a grant counts seconds.
-    state.signing.grant.sign(&grant, state.now().max(at).as_millis())
-}
-
-/// For one playback now; asks nobody and counts nowhere.
-pub(crate) fn streaming_grant(
-    state: &AppState,
-    member: &MemberId,
-    device: &DeviceId,
-    title: &TitleId,
-    kids: Vec<KeyId>,
-    at: Timestamp,
-) -> String {
     let grant = Grant {
         id: state.ids.grant(),
         member: member.to_string(),
         device: device.to_string(),
         title: title.to_string(),
-        license: None,
+        license: license.map(LicenseId::to_string),
         kids,
-        session: SessionType::Temporary,
+        session,
     };
-    state.signing.grant.sign(&grant, at.as_millis())
+    // By the clock and not by a decision: a grant counts seconds.
+    state.signing.grant.sign(&grant, state.now().max(at).as_millis())
 }
 
 /// Signs the clocks of the current term.

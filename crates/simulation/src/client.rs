@@ -113,6 +113,11 @@ impl Account {
         self.facts = MemberFacts { member_since: self.facts.member_since, ..facts(random) };
     }
 
+    /// What its devices have, as far as they know.
+    pub(crate) fn has(&self) -> impl Iterator<Item = &TitleId> {
+        self.known.values().map(|(_, title, _)| title)
+    }
+
     /// What the member wants next.
     pub(crate) fn want(&mut self, random: &mut Random, now: i64, began_at: i64) -> Vec<Command> {
         let devices: Vec<(&'static str, bool)> =

@@ -97,6 +97,10 @@ impl Operators {
                 self.barred.insert(license.clone(), title.clone());
             }
         }
+        self.stood()
+    }
+
+    pub(crate) fn stood(&self) -> Stood {
         self.titles.clone()
     }
 
@@ -110,11 +114,6 @@ impl Operators {
 
     pub(crate) fn is_barred(&self, license: &LicenseId) -> bool {
         self.barred.contains_key(license)
-    }
-
-    /// Whether anybody ever asked for its withdrawal.
-    pub(crate) fn ever_ordered(&self, title: &TitleId) -> bool {
-        self.titles.contains_key(title)
     }
 
     /// By which order.

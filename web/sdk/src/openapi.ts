@@ -1619,8 +1619,8 @@ export interface components {
         /** @description A license with what happened to it. */
         readonly StatusDocument: components["schemas"]["License"] & {
             /**
-             * @description What happened to it, oldest first: that it was acquired, and what of the member's last
-             *     1,024 events is about it.
+             * @description What happened to it, oldest first: that it was acquired, what of the member's last 1,024
+             *     events is about it, and that its title was withdrawn.
              */
             readonly events: readonly components["schemas"]["LicenseEvent"][];
         };

@@ -145,6 +145,30 @@ fn the_walk_finds_it_done(store: &MemoryStore, engine: &Engine) {
     assert_eq!((members, licenses, failures), (1, 2, 0));
 }
 
+/// Long after the state has forgotten by which key the licenses ended.
+#[test]
+fn what_ended_days_before_the_walk_is_counted() {
+    const DAY: i64 = 86_400;
+    let store = MemoryStore::new();
+    let engine = before_the_walk(&store);
+    decide(&engine, "ana", request(at(11), vec![check_in("phone", &["l-1"])])).unwrap();
+    // What a withdrawal before this one ended is none of it.
+    decide(&engine, "cyd", request(at(0), vec![register("phone")])).unwrap();
+    acquired_by(&engine, "cyd", "phone", "other", "l-4");
+    withdraw_title(&engine, order("w-2", "other", at(11)));
+    decide(&engine, "cyd", request(at(12), vec![check_in("phone", &["l-4"])])).unwrap();
+    block_on(engine.withdrawals().lift("w-2", warrant(), at(13))).unwrap();
+    withdraw_title(&engine, order("w-3", "other", at(14)));
+    let before = stored(&store, "ana");
+    walk_to_its_end(&engine, at(4 * DAY));
+    assert_eq!(stored(&store, "ana"), before + 1, "of the other title, which was open");
+    let counted = |id: &str| {
+        let Progress { members, licenses, .. } = engine.withdrawals().get(id).unwrap().progress;
+        (members, licenses)
+    };
+    assert_eq!((counted("w-1"), counted("w-3")), ((1, 2), (1, 1)));
+}
+
 #[test]
 fn a_device_hears_of_the_end_when_it_checks_in_before_the_walk_is_there() {
     let store = MemoryStore::new();

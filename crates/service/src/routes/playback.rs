@@ -73,7 +73,7 @@ pub(crate) async fn context(
     let context = found.map_err(unavailable)?;
     let grant = (intent == Intent::Stream && state.settings.grants).then(|| {
         let kids = offline::key_ids(&catalogue, &title.0);
-        offline::streaming_grant(&state, &caller.member, &device.0, &title.0, kids, at)
+        offline::grant(&state, &caller.member, (&device.0, &title.0), None, kids, at)
     });
     Ok(Json(PlaybackContextAnswer::new(context, intent, &state.delivery, grant)))
 }

@@ -107,8 +107,8 @@ pub(crate) struct Link {
 pub(crate) struct StatusDocument {
     #[serde(flatten)]
     pub license: License,
-    /// What happened to it, oldest first: that it was acquired, and what of the member's last
-    /// 1,024 events is about it.
+    /// What happened to it, oldest first: that it was acquired, what of the member's last 1,024
+    /// events is about it, and that its title was withdrawn.
     pub events: Vec<LicenseEvent>,
 }
 
@@ -204,7 +204,8 @@ fn status_since(license: &DomainLicense, at: Timestamp) -> Timestamp {
     }
 }
 
-/// That it was acquired, and what of these events of the member is about it since.
+/// That it was acquired, what of these events of the member is about it since, and that its title
+/// was withdrawn.
 pub(crate) fn license_events(
     id: &LicenseId,
     license: &DomainLicense,
@@ -217,7 +218,6 @@ pub(crate) fn license_events(
         EventBody::Released { license, .. } if license == id => Some("return"),
         EventBody::NeverStarted { license } if license == id => Some("cancel"),
         EventBody::Revoked { target, .. } if target.is_of(id, &license.device) => Some("revoke"),
-        EventBody::TitleWithdrawn { title } if *title == license.title => Some("revoke"),
         EventBody::DeviceRemoved { device, .. } if *device == license.device => Some("revoke"),
         EventBody::PlaysRecorded { plays, .. } if plays.iter().any(|p| p.license == *id) => {
             Some("play")
@@ -234,6 +234,13 @@ pub(crate) fn license_events(
         timestamp: license.acquired_at.into(),
         id: (&license.device).into(),
     };
+    // By what is seen: that can be before it is recorded.
+    let withdrawn = license.closed.filter(|closed| closed.why == ClosedWhy::Withdrawn);
+    let withdrawn = withdrawn.map(|closed| LicenseEvent {
+        kind: "revoke",
+        timestamp: closed.at.into(),
+        id: (&license.device).into(),
+    });
     let since = own.filter_map(|event| {
         let device = match &event.body {
             EventBody::Released { by: Some(by), .. } => by,
@@ -242,7 +249,7 @@ pub(crate) fn license_events(
         let kind = kind(&event.body)?;
         Some(LicenseEvent { kind, timestamp: event.at.into(), id: device.into() })
     });
-    std::iter::once(registered).chain(since).collect()
+    std::iter::once(registered).chain(since).chain(withdrawn).collect()
 }
 
 /// A key-system request, as the CDM made it.

@@ -71,6 +71,11 @@ fn a_withdrawn_title_ends_for_all_and_devices_hear_it_at_check_in() {
     assert!(metrics.contains("\ncarnet_withdrawals_running 0\n"), "{metrics}");
 }
 
+fn kinds(status: &Value) -> Vec<&str> {
+    let events = status["events"].as_array().unwrap().iter();
+    events.map(|event| event["type"].as_str().unwrap()).collect()
+}
+
 /// While the feed cannot be read no walk gets anywhere, and a device that asks hears all the same.
 #[test]
 fn a_withdrawal_that_does_not_get_on_says_so_and_devices_hear_of_it_at_once() {
@@ -102,6 +107,8 @@ fn a_withdrawal_that_does_not_get_on_says_so_and_devices_hear_of_it_at_once() {
     let status = ana.status(&film).json;
     assert_eq!((&status["status"], of_ana()), (&json!("revoked"), before), "{status}");
     assert_eq!(status["message"], "This title is no longer offered.");
+    assert_eq!(kinds(&status), ["register", "revoke"], "also where nothing is recorded: {status}");
+    assert_eq!(status["events"][1]["timestamp"], status["updated"]["status"]);
     let downloads = ana.call("GET", "/v1/downloads").send().json;
     assert_eq!(downloads["licenses"].as_array().unwrap().len(), 1, "{downloads}");
     let holding = |license: &str| json!({ "license": license, "started": false });
@@ -120,6 +127,7 @@ fn a_withdrawal_that_does_not_get_on_says_so_and_devices_hear_of_it_at_once() {
     assert_eq!((&done["state"], done.get("stalled")), (&json!("done"), None), "{done}");
     assert_eq!((&done["members"], &done["licenses"]), (&json!(3), &json!(3)), "each once");
     assert!(metrics().contains("\ncarnet_withdrawals_stalled 0\n"));
+    assert_eq!(kinds(&ana.status(&film).json), ["register", "revoke"], "told once");
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use domain::{MemberFacts, TitleFacts};
+use domain::{DeviceClass, Facts, MemberFacts, TitleFacts};
 
+use super::Ledger;
 use super::calendar::{anniversary_start, longest, start};
-use super::{Copy, Ledger};
+use super::copies::Copy;
 use crate::rules::{Cap, Level, PREMIUM, Rules, STRICT_PARTNER, Window};
 
 /// What is asked about, or was counted, with everything that a cap may go by.
@@ -56,6 +57,24 @@ pub(super) struct Full {
 }
 
 impl Thing {
+    pub(super) fn of(device: &str, title: &str, facts: &Facts) -> Self {
+        Self::known(device, facts.class, &facts.member, Some((title, &facts.title)))
+    }
+
+    pub(super) fn known(
+        device: &str,
+        class: DeviceClass,
+        member: &MemberFacts,
+        title: Option<(&str, &TitleFacts)>,
+    ) -> Self {
+        Self {
+            device: device.to_owned(),
+            class: class.name(),
+            profile: member.profile.as_ref().map(ToString::to_string),
+            title: title.map(|(id, facts)| (id.to_owned(), facts.clone())),
+        }
+    }
+
     fn partner(&self) -> Option<&str> {
         self.title.as_ref().map(|(_, facts)| facts.partner.as_str())
     }

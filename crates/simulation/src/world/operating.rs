@@ -3,43 +3,43 @@
 
 use std::pin::Pin;
 
-use domain::member::{Command, EventBody};
-use domain::{Event, Request, Timestamp, TitleId};
+use domain::member::{Answer, Command, EventBody, License, Outcome};
+use domain::{Event, Member, Request, Timestamp, TitleId};
 use engine::Decided;
 use engine::withdrawals::{Answered, Order, State};
 
-use super::{Outcome, POLLS_MAX, TASKS_MAX, Task, Verdict, What, World};
+use super::{Outcome as Heard, POLLS_MAX, TASKS_MAX, Task, Verdict, What, World};
+use crate::client::Account;
 use crate::operators::{Asking, Standing, Stood, warrant};
-use crate::rules::TITLE_WITH_OWN_CAP;
-
-/// Which titles operators think of.
-const WITHDRAWN: [&str; 3] = [TITLE_WITH_OWN_CAP, "tide", "dune"];
 
 impl World {
     /// Every so often an operator wants something, or asks again for what nobody answered.
-    pub(super) fn operate(&mut self) -> Verdict {
-        let title = self.random.pick(&WITHDRAWN).copied().unwrap_or(TITLE_WITH_OWN_CAP);
-        let title = TitleId::new(title).map_err(|error| error.to_string())?;
+    pub(super) fn operate(&mut self) {
+        // What somebody has, or what was withdrawn before.
+        let titles: Vec<TitleId> = match self.random.permille(500) {
+            true => self.operators.stood().into_keys().collect(),
+            false => self.accounts.iter().flat_map(Account::has).cloned().collect(),
+        };
+        let title = self.random.pick(&titles).cloned();
         let busy = self.tasks.len() >= TASKS_MAX;
         let operating = |task: &Task| matches!(task.what, What::Operating(_));
         if self.nodes.len() == 1 && !busy && !self.tasks.iter().any(operating) {
-            let wanted = self.operators.want(title, &mut self.random);
+            let wanted = title.and_then(|title| self.operators.want(title, &mut self.random));
             wanted.into_iter().for_each(|asking| self.ask_for(asking));
         }
-        Ok(())
     }
 
     fn ask_for(&mut self, asking: Asking) {
         let Some(at) = self.nodes.first() else { return };
         let (engine, at) = (at.engine.clone(), Timestamp::from_millis(self.now + at.skew));
         let what = What::Operating(asking.clone());
-        let future: Pin<Box<dyn Future<Output = Outcome>>> = match asking {
+        let future: Pin<Box<dyn Future<Output = Heard>>> = match asking {
             Asking::Order { id, title } => Box::pin(async move {
                 let order = Order { key: id.parse().ok(), id, title, warrant: warrant(), at };
-                Outcome::Ordered(engine.withdrawals().order(order).await)
+                Heard::Ordered(engine.withdrawals().order(order).await)
             }),
             Asking::Lift { id, .. } => Box::pin(async move {
-                Outcome::Lifted(engine.withdrawals().lift(&id, warrant(), at).await)
+                Heard::Lifted(engine.withdrawals().lift(&id, warrant(), at).await)
             }),
         };
         self.tasks.push(Task { node: 0, what, future });
@@ -62,7 +62,7 @@ impl World {
             let (engine, at) = (at.engine.clone(), Timestamp::from_millis(self.now + at.skew));
             let future =
                 Box::pin(
-                    async move { Outcome::Walked(engine.withdrawals().step(&engine, at).await) },
+                    async move { Heard::Walked(engine.withdrawals().step(&engine, at).await) },
                 );
             self.tasks.push(Task { node: 0, what: What::Walking, future });
         }
@@ -104,6 +104,7 @@ impl World {
         request: &Request,
         decided: &Decided,
     ) -> Verdict {
+        self.nothing_withdrawn_is_given(stood, decided)?;
         let decision = &decided.decision;
         for event in &decision.events {
             let title = match &event.body {
@@ -128,6 +129,45 @@ impl World {
                 {
                     return Err(format!("refused as withdrawn, and it is not: {event:?}"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody who looks while a title is withdrawn sees a license of it, recorded or not.
+    pub(super) fn what_is_withdrawn_is_seen_ended(
+        &self,
+        stood: &Stood,
+        id: &str,
+        member: &Member,
+    ) -> Verdict {
+        let withdrawn = |license: &License| {
+            let still = self.operators.still(stood, &license.title);
+            license.closed.is_none() && matches!(still, Some(Standing::Withdrawn(_)))
+        };
+        match member.licenses.values().find(|license| withdrawn(license)) {
+            None => Ok(()),
+            Some(open) => Err(format!("{id} was seen with what was withdrawn before: {open:?}")),
+        }
+    }
+
+    /// No device is given what was withdrawn when it asked, not even once more.
+    fn nothing_withdrawn_is_given(&self, stood: &Stood, decided: &Decided) -> Verdict {
+        let outcomes = match &decided.decision.answer {
+            Answer::Accepted { outcomes, .. } => outcomes.as_slice(),
+            _ => &[],
+        };
+        let given = outcomes.iter().flat_map(|outcome| match outcome {
+            Outcome::Held { license, .. } => std::slice::from_ref(license),
+            Outcome::CheckedIn(answer) => &answer.held,
+            _ => &[],
+        });
+        for id in given {
+            // A retry is told what was decided then, and gets a lease of what is held.
+            let held = |license: &&License| license.held(decided.decision.at);
+            let Some(license) = decided.member.license(id).filter(held) else { continue };
+            if matches!(self.operators.still(stood, &license.title), Some(Standing::Withdrawn(_))) {
+                return Err(format!("given, and withdrawn before that was asked: {license:?}"));
             }
         }
         Ok(())
