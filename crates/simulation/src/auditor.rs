@@ -33,6 +33,7 @@ pub(crate) struct Auditor {
     told: BTreeMap<usize, Told>,
     /// Members and licenses that the walk of a withdrawal ended.
     ended: BTreeMap<String, (u64, u64)>,
+    horizon_ms: i64,
 }
 
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub(crate) struct Ledger {
     devices: BTreeMap<String, Device>,
     copies: BTreeMap<String, Copy>,
     counted: Vec<Counted>,
+    /// What is remembered one by one.
+    horizon_ms: i64,
     plays: BTreeSet<(String, u64)>,
     /// When each title was first played.
     first_plays: BTreeMap<String, i64>,
@@ -252,6 +255,17 @@ impl Auditor {
         self.published.push(version.to_owned());
     }
 
+    /// From now on, and as if it had always been so.
+    pub(crate) fn remembers(&mut self, horizon_ms: i64) {
+        self.horizon_ms = horizon_ms;
+        for ledger in self.ledgers.values_mut() {
+            ledger.horizon_ms = horizon_ms;
+            for Counted { at, kind, license, thing, .. } in std::mem::take(&mut ledger.counted) {
+                ledger.count(at, kind, &license, thing);
+            }
+        }
+    }
+
     pub(crate) fn ledger(&self, member: &str) -> Option<&Ledger> {
         self.ledgers.get(member)
     }
@@ -266,6 +280,7 @@ impl Auditor {
     /// These became durable together.
     pub(crate) fn committed(&mut self, member: &str, first: u64, events: &[Event]) -> Verdict {
         let ledger = self.ledgers.entry(member.to_owned()).or_default();
+        ledger.horizon_ms = self.horizon_ms;
         ensure(first == ledger.events.len() as u64 + 1, || {
             format!("{member}: version {first} follows {} events", ledger.events.len())
         })?;
@@ -592,7 +607,9 @@ impl Ledger {
     }
 
     fn count(&mut self, at: i64, kind: &'static str, license: &str, thing: Thing) {
-        self.counted.push(Counted { at, kind, license: license.to_owned(), thing });
+        let license = license.to_owned();
+        self.counted.push(Counted { at, kind, license, thing, forgotten: false });
+        self.forget(kind);
     }
 
     fn device_registered(

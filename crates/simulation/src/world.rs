@@ -126,6 +126,7 @@ impl World {
         let first = Rules::random("autumn", began_at - 100 * DAY_MS, reach, &mut random);
         let second = Rules::random("winter", NEVER_YET, later, &mut random);
         let mut auditor = Auditor::default();
+        auditor.remembers(HORIZON.as_millis());
         let policy = loaded(&first, HORIZON)?;
         let told = sabotage.told(first);
         auditor.published(policy.policy.version.as_str(), told);
@@ -150,7 +151,7 @@ impl World {
             told: Vec::new(),
             intents: 0,
             trace: DefaultHasher::new(),
-            report: Report { seed, ..Report::default() },
+            report: Report { seed, years: long, ..Report::default() },
             random,
         };
         for node in 0..if alone { 1 } else { NODES } {
@@ -223,10 +224,11 @@ impl World {
     /// An unchanged policy would have answered everything as it was answered.
     fn ask_again(&self, member: &MemberId, events: &[Event]) -> Verdict {
         let [Loaded { policy, .. }] = self.policies.as_slice() else { return Ok(()) };
-        if self.long {
-            return Ok(()); // what was forgotten when it was asked for may have been remembered since
+        let rules = self.auditor.in_effect(self.now).map(|(_, rules)| rules);
+        if self.horizon != HORIZON && rules.is_some_and(Rules::reckons_from_first_use) {
+            return Ok(()); // from what was the oldest before the horizon was raised, no event says
         }
-        let (since, until, horizon) = (Timestamp::MIN, Timestamp::MAX, HORIZON);
+        let (since, until, horizon) = (Timestamp::MIN, Timestamp::MAX, self.horizon);
         let question = Question { draft: policy, since, until, horizon };
         let mut different = None;
         what_if(events, &question, |compared| {
@@ -673,6 +675,7 @@ impl World {
         };
         raised.and(folded).map_err(|error| format!("raising the horizon: {error}"))?;
         (self.horizon, self.report.horizon_raises) = (RAISED, 1);
+        self.auditor.remembers(RAISED.as_millis());
         for (id, member) in &mut self.members {
             let events = self.auditor.ledger(id).map_or(&[][..], |ledger| &ledger.events);
             *member = events.iter().fold(Member::remembering(RAISED), evolve);
