@@ -171,7 +171,7 @@ impl Differing {
             *self.titles.entry(title.clone()).or_default() += 1;
             *self.partners.entry(partner.clone()).or_default() += 1;
         }
-        if let (_, Verdict::Refused(reasons)) | (Verdict::Refused(reasons), _) =
+        if let (_, Verdict::Refused(reasons)) | (Verdict::Refused(reasons), Verdict::Accepted) =
             (&compared.was, &compared.would_be)
         {
             for reason in reasons {

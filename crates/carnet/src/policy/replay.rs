@@ -138,13 +138,14 @@ fn print_differing(words: &str, differing: &Differing) {
     for what_if::Difference { member, compared } in examples.iter().take(SHOWN_MAX) {
         let asked: Vec<_> = compared.commands.iter().map(|command| command.name()).collect();
         let titles = compared.titles.iter().map(|(title, _)| format!(" `{title}`"));
-        say!(
-            "  {}  `{member}` asked to {}{}: {} then, {} under the draft",
-            compared.at,
-            asked.join(", "),
-            titles.collect::<Vec<_>>().join(","),
-            service::in_words(&compared.was),
-            service::in_words(&compared.would_be)
-        );
+        let answers = if compared.other_terms {
+            "accepted both times".to_owned()
+        } else {
+            let (was, would_be) = (&compared.was, &compared.would_be);
+            let (was, would_be) = (service::in_words(was), service::in_words(would_be));
+            format!("{was} then, {would_be} under the draft")
+        };
+        let titles = titles.collect::<Vec<_>>().join(",");
+        say!("  {}  `{member}` asked to {}{titles}: {answers}", compared.at, asked.join(", "));
     }
 }
