@@ -48,7 +48,7 @@ pub struct Progress {
 /// What would have been answered differently.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// All members, and all their events, whatever was compared.
+    /// All members that were not erased, and all their events, whatever was compared.
     pub members: u64,
     pub events: u64,
     /// Requests that were asked again and compared.
@@ -61,7 +61,7 @@ pub struct Report {
     pub refused_otherwise: Differing,
     /// Accepted both times, with other clocks.
     pub other_terms: Differing,
-    /// Would not have been asked, for want of the license they are about.
+    /// Would not have been asked, for want of the license they are about or the device that asks.
     pub moot: Differing,
 }
 
@@ -171,7 +171,7 @@ impl Differing {
             *self.titles.entry(title.clone()).or_default() += 1;
             *self.partners.entry(partner.clone()).or_default() += 1;
         }
-        if let (_, Verdict::Refused(reasons)) | (Verdict::Refused(reasons), _) =
+        if let (_, Verdict::Refused(reasons)) | (Verdict::Refused(reasons), Verdict::Accepted) =
             (&compared.was, &compared.would_be)
         {
             for reason in reasons {
@@ -295,7 +295,7 @@ fn ask_member(
         .map_err(|error| EngineError::Corrupt(format!("the stream `{stream}`: {error}")))?;
     let mut past: Vec<Event> = Vec::with_capacity(recorded.len());
     for event in events(recorded) {
-        past.push(event?.1);
+        past.push(event.map_err(|error| of_stream(stream, error))?.1);
     }
     let mut asked = Asked { events: past.len() as u64, requests: 0, differences: Vec::new() };
     let WhatIf { draft, since, until, .. } = what_if;
@@ -313,10 +313,20 @@ fn ask_member(
     Ok(asked)
 }
 
+/// Among so many, it has to be told whose damage it is.
+fn of_stream(stream: &StreamId, error: EngineError) -> EngineError {
+    match error {
+        EngineError::Corrupt(what) => {
+            EngineError::Corrupt(format!("the stream `{stream}`, {what}"))
+        }
+        other => other,
+    }
+}
+
 impl Asking<'_> {
     fn take(&mut self, Asked { events, requests, differences }: Asked) {
         let Self { report, progress, visit, go } = self;
-        report.members += 1;
+        report.members += u64::from(events > 0);
         report.events += events;
         report.requests += requests;
         for kind in Kind::ALL {

@@ -11,7 +11,7 @@ use engine::Engine;
 use engine::what_if::{Difference, Go, Kind, Progress, WhatIf};
 
 use crate::finish::Unfinished;
-use crate::wire::what_if::{WhatIfReport, csv_row};
+use crate::wire::what_if::{CSV_HEADER, WhatIfReport, csv_row};
 
 /// How many are remembered.
 const KEPT_MAX: usize = 8;
@@ -41,7 +41,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) report: WhatIfReport,
-    pub(crate) rows: Vec<[String; 8]>,
+    /// The differences as CSV, which takes less memory than rows of columns.
+    pub(crate) csv: Vec<u8>,
     /// There were more differences than are kept.
     pub(crate) is_cut: bool,
 }
@@ -117,25 +118,33 @@ impl Replay {
             self.events.store(events, Ordering::Relaxed);
             if is_to_stop() { Go::Stop } else { Go::On }
         };
-        let (mut rows, mut is_cut) = (Vec::new(), false);
+        let mut lines = csv::Writer::from_writer(Vec::new());
+        let mut written = lines.write_record(CSV_HEADER);
+        let mut differences = 0;
         let mut visit = |kind: Kind, difference: &Difference| {
-            if rows.len() < DIFFERENCES_MAX {
-                rows.push(csv_row(kind, difference));
-            } else {
-                is_cut = true;
+            differences += 1;
+            if differences <= DIFFERENCES_MAX && written.is_ok() {
+                written = lines.write_record(csv_row(kind, difference));
             }
         };
         match engine.what_if(what_if, &mut progress, &mut visit) {
             Ok(report) => {
                 let report = WhatIfReport::new(what_if, &report);
-                Outcome::Done(Box::new(Done { report, rows, is_cut }))
+                let is_cut = differences > DIFFERENCES_MAX;
+                match written.map(|()| lines.into_inner()) {
+                    Ok(Ok(csv)) => Outcome::Done(Box::new(Done { report, csv, is_cut })),
+                    Ok(Err(error)) => self.failed(&error),
+                    Err(error) => self.failed(&error),
+                }
             }
             Err(_) if is_to_stop() => Outcome::Stopped,
-            Err(error) => {
-                tracing::error!(%error, replay = self.id, "a replay of history failed");
-                Outcome::Failed(error.to_string())
-            }
+            Err(error) => self.failed(&error),
         }
+    }
+
+    fn failed(&self, error: &dyn std::error::Error) -> Outcome {
+        tracing::error!(%error, replay = self.id, "a replay of history failed");
+        Outcome::Failed(error.to_string())
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) struct Auditor {
     /// What each request was told when it was first accepted.
     told: BTreeMap<usize, Told>,
     ended: BTreeMap<String, Ended>,
+    horizon_ms: i64,
 }
 
 /// Members and licenses that a withdrawal ended.
@@ -57,6 +58,8 @@ pub(crate) struct Ledger {
     devices: BTreeMap<String, Device>,
     copies: BTreeMap<String, Copy>,
     counted: Vec<Counted>,
+    /// What is remembered one by one.
+    horizon_ms: i64,
     plays: BTreeSet<(String, u64)>,
     /// When each title was first played.
     first_plays: BTreeMap<String, i64>,
@@ -106,6 +109,17 @@ impl Auditor {
         self.published.push(version.to_owned());
     }
 
+    /// From now on, and as if it had always been so.
+    pub(crate) fn remembers(&mut self, horizon_ms: i64) {
+        self.horizon_ms = horizon_ms;
+        for ledger in self.ledgers.values_mut() {
+            ledger.horizon_ms = horizon_ms;
+            for Counted { at, kind, license, thing, .. } in std::mem::take(&mut ledger.counted) {
+                ledger.count(at, kind, &license, thing);
+            }
+        }
+    }
+
     pub(crate) fn ledger(&self, member: &str) -> Option<&Ledger> {
         self.ledgers.get(member)
     }
@@ -120,6 +134,7 @@ impl Auditor {
     /// These became durable together.
     pub(crate) fn committed(&mut self, member: &str, first: u64, events: &[Event]) -> Verdict {
         let ledger = self.ledgers.entry(member.to_owned()).or_default();
+        ledger.horizon_ms = self.horizon_ms;
         ensure(first == ledger.events.len() as u64 + 1, || {
             format!("{member}: version {first} follows {} events", ledger.events.len())
         })?;
@@ -400,7 +415,9 @@ impl Ledger {
     }
 
     fn count(&mut self, at: i64, kind: &'static str, license: &str, thing: Thing) {
-        self.counted.push(Counted { at, kind, license: license.to_owned(), thing });
+        let license = license.to_owned();
+        self.counted.push(Counted { at, kind, license, thing, forgotten: false });
+        self.forget(kind);
     }
 
     fn fits(&self, ask: &Ask<'_>) -> Verdict {

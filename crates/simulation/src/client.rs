@@ -62,6 +62,8 @@ pub(crate) struct Account {
     devices: BTreeMap<&'static str, App>,
     /// Licenses the devices know of: device, title, term.
     known: BTreeMap<LicenseId, (DeviceId, TitleId, u32)>,
+    /// Licenses the devices ever knew of.
+    had: Vec<(LicenseId, (DeviceId, TitleId, u32))>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +108,7 @@ impl Account {
             titles,
             devices: DEVICES.iter().take(devices).map(|name| (*name, App::default())).collect(),
             known: BTreeMap::new(),
+            had: Vec::new(),
         }
     }
 
@@ -145,7 +148,9 @@ impl Account {
     ) -> Command {
         let held: Vec<(LicenseId, (DeviceId, TitleId, u32))> =
             self.known.iter().map(|(id, known)| (id.clone(), known.clone())).collect();
-        let known = random.pick(&held).cloned();
+        // A copy turns up that was deleted, or forgotten, perhaps long ago.
+        let held = if random.permille(100) { &self.had } else { &held };
+        let known = random.pick(held).cloned();
         match (random.below(100), known) {
             (0..18, Some((license, (device, title, term)))) => {
                 // Sometimes a term too old or too new, or by another device.
@@ -286,6 +291,7 @@ impl Account {
             match (command, outcome) {
                 (Command::Acquire { device, title, .. }, Outcome::Held { license, term, .. }) => {
                     let known = (device.clone(), title.clone(), *term);
+                    self.had.push((license.clone(), known.clone()));
                     self.known.insert(license.clone(), known);
                     self.perhaps_played(device, license, *term, now, random);
                 }

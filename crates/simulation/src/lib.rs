@@ -25,6 +25,8 @@ use world::World;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     pub seed: u64,
+    /// Years pass.
+    pub years: bool,
     pub steps: u64,
     pub requests: u64,
     /// Requests that had been asked before.

@@ -302,9 +302,7 @@ impl Window {
             0 | 1 => Self::Rolling(length),
             2 => Self::Calendar(Unit::random(random), zone(random)),
             3 => Self::Anniversary(Unit::random(random), zone(random), true),
-            // Reckoned from what is remembered, where the auditor remembers everything.
-            4 if reach_days <= REACH_DAYS => Self::FirstUse(length),
-            4 => Self::Rolling(length),
+            4 => Self::FirstUse(length),
             5 => Self::Interval(length),
             _ => Self::Lifetime,
         }
@@ -357,6 +355,11 @@ impl Rules {
             notice_hours: random.within(0, 96),
             lapse_ends_within_hours: random.within(0, 96),
         }
+    }
+
+    /// Whether anything is reckoned from the oldest event that is remembered.
+    pub(crate) fn reckons_from_first_use(&self) -> bool {
+        self.caps.iter().any(|cap| matches!(cap.window, Window::FirstUse(_)))
     }
 
     pub(crate) fn policy(&self) -> String {

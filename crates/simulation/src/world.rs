@@ -126,6 +126,7 @@ impl World {
         let first = Rules::random("autumn", began_at - 100 * DAY_MS, reach, &mut random);
         let second = Rules::random("winter", NEVER_YET, later, &mut random);
         let mut auditor = Auditor::default();
+        auditor.remembers(HORIZON.as_millis());
         let policy = loaded(&first, HORIZON)?;
         let told = sabotage.told(first);
         auditor.published(policy.policy.version.as_str(), told);
@@ -150,7 +151,7 @@ impl World {
             told: Vec::new(),
             intents: 0,
             trace: DefaultHasher::new(),
-            report: Report { seed, ..Report::default() },
+            report: Report { seed, years: long, ..Report::default() },
             random,
         };
         for node in 0..if alone { 1 } else { NODES } {

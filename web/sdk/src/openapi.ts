@@ -1802,10 +1802,10 @@ export interface components {
             readonly history_cannot_know: readonly string[];
             /**
              * Format: int64
-             * @description All that were looked at.
+             * @description All that were looked at, but erased ones.
              */
             readonly members: number;
-            /** @description Would not have been asked, for want of the license they are about. */
+            /** @description Would not have been asked, for want of the license they are about or the device that asks. */
             readonly moot: components["schemas"]["Differing"];
             /** @description Accepted both times, with other clocks. */
             readonly other_terms: components["schemas"]["Differing"];

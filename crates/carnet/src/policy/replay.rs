@@ -21,6 +21,9 @@ const SHOWN_MAX: usize = 5;
 
 pub(crate) fn replay(typed: &Replay) -> anyhow::Result<()> {
     let draft = load(&typed.draft)?.policy;
+    let since = typed.since.unwrap_or(Timestamp::MIN);
+    let until = typed.until.unwrap_or(Timestamp::MAX);
+    anyhow::ensure!(since < until, "nothing lies between `--since {since}` and `--until {until}`");
     // Opening would make a store where there is none, and find nothing in it.
     anyhow::ensure!(typed.store.is_dir(), "`{}` is not a directory", typed.store.display());
     let store = EmbeddedStore::open(&typed.store, &Options::default()).map_err(|error| {
@@ -34,13 +37,8 @@ pub(crate) fn replay(typed: &Replay) -> anyhow::Result<()> {
         }
     })?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let what_if = WhatIf {
-        draft: Arc::new(draft),
-        since: typed.since.unwrap_or(Timestamp::MIN),
-        until: typed.until.unwrap_or(Timestamp::MAX),
-        partner: typed.partner.clone(),
-        threads,
-    };
+    let what_if =
+        WhatIf { draft: Arc::new(draft), since, until, partner: typed.partner.clone(), threads };
     let mut rows = typed.csv.as_deref().map(|path| csv_to(path)).transpose()?;
     let mut failed = None;
     let mut visit = |kind, difference: &what_if::Difference| {
@@ -98,15 +96,20 @@ fn print(what_if: &WhatIf, report: &Report) {
     let Report { members, events, requests, .. } = report;
     say!("draft {}", what_if.draft.version);
     say!("{members} members, {events} events; {requests} requests asked again");
-    if report.is_unchanged() {
-        say!("everything would have been answered as it was");
+    match &what_if.partner {
+        Some(partner) if *requests == 0 => {
+            say!("no request was about a title of the partner `{partner}` then");
+        }
+        None if *requests == 0 => say!("nothing that a policy decides was asked then"),
+        _ if report.is_unchanged() => say!("everything would have been answered as it was"),
+        _ => {}
     }
     for (kind, words) in [
         (Kind::RefusedInstead, "accepted, and would be refused"),
         (Kind::AcceptedInstead, "refused, and would be accepted"),
         (Kind::RefusedOtherwise, "refused both times, for other reasons"),
         (Kind::OtherTerms, "accepted both times, with other clocks"),
-        (Kind::Moot, "would not have been asked, for want of their license"),
+        (Kind::Moot, "would not have been asked, for want of their license or device"),
     ] {
         print_differing(words, report.differing(kind));
     }
@@ -122,25 +125,27 @@ fn print_differing(words: &str, differing: &Differing) {
         return;
     }
     say!();
-    say!(
-        "{requests} requests of {members} members for {} titles of {} partners: {words}",
-        titles.len(),
-        partners.len()
-    );
+    // Devices that come and go are about none.
+    let about = match titles.len() {
+        0 => String::new(),
+        count => format!(" for {count} titles of {} partners", partners.len()),
+    };
+    say!("{requests} requests of {members} members{about}: {words}");
     for (Reason { code, rule }, count) in what_if::most(reasons).into_iter().take(SHOWN_MAX) {
         let rule = rule.as_ref().map(|rule| format!(" `{rule}`")).unwrap_or_default();
         say!("  {count:>8}  {}{rule}", code.name());
     }
     for what_if::Difference { member, compared } in examples.iter().take(SHOWN_MAX) {
         let asked: Vec<_> = compared.commands.iter().map(|command| command.name()).collect();
-        let titles: Vec<_> = compared.titles.iter().map(|(title, _)| title.as_str()).collect();
-        say!(
-            "  {}  `{member}` asked to {} `{}`: {} then, {} under the draft",
-            compared.at,
-            asked.join(", "),
-            titles.join("`, `"),
-            service::in_words(&compared.was),
-            service::in_words(&compared.would_be)
-        );
+        let titles = compared.titles.iter().map(|(title, _)| format!(" `{title}`"));
+        let answers = if compared.other_terms {
+            "accepted both times".to_owned()
+        } else {
+            let (was, would_be) = (&compared.was, &compared.would_be);
+            let (was, would_be) = (service::in_words(was), service::in_words(would_be));
+            format!("{was} then, {would_be} under the draft")
+        };
+        let titles = titles.collect::<Vec<_>>().join(",");
+        say!("  {}  `{member}` asked to {}{titles}: {answers}", compared.at, asked.join(", "));
     }
 }

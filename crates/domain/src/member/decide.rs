@@ -60,7 +60,7 @@ pub fn decide(member: &Member, request: &Request, policy: &Policy) -> Decision {
 /// What a list of commands would do at some instant.
 pub(crate) struct Judged {
     pub(crate) findings: Vec<Finding>,
-    outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<Outcome>,
     pub(crate) events: Vec<Event>,
 }
 

@@ -333,9 +333,7 @@ fn set_aside_what_is_over(member: &mut Member, at: Timestamp) {
         }
     }
     let horizon = at - member.history.horizon();
-    member.past.retain(|_, license| {
-        license.closed.map_or_else(|| license.may_play_until(), |closed| closed.at) > horizon
-    });
+    member.past.retain(|_, license| license.over_since() > horizon);
 }
 
 fn seen(member: &mut Member, device: &DeviceId, at: Timestamp) {

@@ -249,6 +249,11 @@ impl License {
         self.cuts = cuts;
     }
 
+    /// From when on the horizon is reckoned that it is forgotten beyond, once it is over.
+    pub(crate) fn over_since(&self) -> Timestamp {
+        self.closed.map_or_else(|| self.may_play_until(), |closed| closed.at)
+    }
+
     /// Whether nothing but a renewal can bring it back: even a check-in could not.
     pub fn over_for_good(&self, at: Timestamp) -> bool {
         let without_check_in = |running: &RunningTerm| {

@@ -6,15 +6,16 @@
 //! did with it would never have arisen. The requests are made again from the events, which carry
 //! everything that decided them. What was never asked, because a button was hidden, is not there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::{Facts, MemberFacts};
 use crate::ids::{DeviceId, LicenseId, PartnerId, RuleId, TitleId};
+use crate::member::decide::{Judged, judge};
 use crate::member::{
-    Acquired, Answer, Code, Command, Decision, Event, EventBody, Finding, Holding, License, Member,
-    Outcome, PlayReport, Refused, Renewed, Request, Target, Term, Warrant, decide, evolve, follow,
+    Acquired, Code, Command, Event, EventBody, Finding, Holding, License, Member, Outcome,
+    PlayReport, Refused, Renewed, Request, Target, Term, Warrant, evolve, follow,
 };
-use crate::policy::Policy;
+use crate::policy::{HORIZON, Policy};
 use crate::time::{Duration, Timestamp};
 
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +24,7 @@ pub struct Question<'a> {
     /// `[since, until)`: what was asked then is asked again.
     pub since: Timestamp,
     pub until: Timestamp,
-    /// What a member's state is to remember.
+    /// What a member's state is to remember: at least what it ever did, and as much as the draft asks.
     pub horizon: Duration,
 }
 
@@ -44,7 +45,8 @@ pub struct Compared {
 pub enum Verdict {
     Accepted,
     Refused(Vec<Reason>),
-    /// It would not have been asked: the license it is about would not have been there.
+    /// It would not have been asked: the license that it is about, or the device that asks, would not
+    /// have been there.
     Moot,
 }
 
@@ -69,6 +71,8 @@ pub fn what_if(
         member: then.clone(),
         known: then.licenses.iter().chain(&then.past).map(|(id, it)| (id, Known::of(it))).collect(),
         renamed: BTreeMap::new(),
+        never: BTreeSet::new(),
+        turned_away: BTreeSet::new(),
         made: 0,
     };
     for request in after.chunk_by(of_one_request) {
@@ -113,6 +117,10 @@ struct Past<'a> {
     known: BTreeMap<&'a LicenseId, Known<'a>>,
     /// What the device holds instead, where it would have acquired earlier.
     renamed: BTreeMap<LicenseId, LicenseId>,
+    /// Licenses that would never have come to be. Others that are not there are forgotten.
+    never: BTreeSet<LicenseId>,
+    /// Devices that are registered, and would not be: that was refused.
+    turned_away: BTreeSet<DeviceId>,
     /// How many licenses were given ids here.
     made: u32,
 }
@@ -139,6 +147,8 @@ struct Asked {
     facts: MemberFacts,
     commands: Vec<Command>,
     refused: Option<Vec<Reason>>,
+    /// Licenses that nobody knew any more.
+    forgotten: Vec<LicenseId>,
 }
 
 impl<'a> Past<'a> {
@@ -155,43 +165,77 @@ impl<'a> Past<'a> {
             )
         });
         let titles = asked.commands.iter().filter_map(|command| self.title(command)).collect();
+        let forgotten = self.take_out(&asked.forgotten, at);
         let would_be: Vec<Command> =
             asked.commands.iter().filter_map(|command| self.as_it_would_be(command)).collect();
-        let decision = (!would_be.is_empty()).then(|| {
+        let judged = (!would_be.is_empty()).then(|| {
             let facts = asked.facts;
             let request = Request { at, idempotency: None, facts, commands: would_be };
-            self.decide(&request)
+            self.judge(&request)
         });
+        self.member.past.extend(forgotten);
+        let accepted = judged.as_ref().is_some_and(|judged| judged.findings.is_empty());
+        for command in &asked.commands {
+            if let Command::RegisterDevice { device, .. } = command {
+                if accepted {
+                    self.turned_away.remove(device);
+                } else if asked.refused.is_none() {
+                    self.turned_away.insert(device.clone());
+                }
+            }
+        }
         decided_by_policy.then(|| Compared {
             at,
             titles,
-            other_terms: asked.refused.is_none()
-                && decision.as_ref().is_some_and(|decision| {
-                    matches!(decision.answer, Answer::Accepted { .. })
-                        && !terms(recorded).eq(terms(&decision.events))
-                }),
-            would_be: decision.map_or(Verdict::Moot, |decision| verdict(&decision.answer)),
+            other_terms: accepted
+                && asked.refused.is_none()
+                && judged.as_ref().is_some_and(|judged| !terms(recorded).eq(terms(&judged.events))),
+            would_be: match judged {
+                None => Verdict::Moot,
+                Some(_) if accepted => Verdict::Accepted,
+                Some(judged) => Verdict::Refused(reasons(&judged.findings)),
+            },
             was: asked.refused.map_or(Verdict::Accepted, Verdict::Refused),
             commands: asked.commands,
         })
     }
 
-    fn decide(&mut self, request: &Request) -> Decision {
-        let decision = decide(&self.member, request, self.question.draft);
-        decision.events.iter().for_each(|event| follow(&mut self.member, event));
-        if let Answer::Accepted { outcomes, .. } = &decision.answer {
-            for (command, outcome) in request.commands.iter().zip(outcomes) {
-                if let (
-                    Command::Acquire { license: asked, .. },
-                    Outcome::Held { license: held, .. },
-                ) = (command, outcome)
-                    && asked != held
-                {
-                    self.rename(asked, held);
-                }
+    /// A license that was answered as unknown is unknown again: how far back was remembered just then
+    /// no event tells, for it may have been raised since. One that would not have been over for the
+    /// least that is ever remembered would have been known.
+    fn take_out(&mut self, forgotten: &[LicenseId], at: Timestamp) -> Vec<(LicenseId, License)> {
+        let mut taken_out = Vec::new();
+        for license in forgotten {
+            let id = self.instead_of(license).clone();
+            let Member { licenses, past, .. } = &mut self.member;
+            let over = licenses.get(&id).filter(|license| license.over_for_good(at));
+            let over = over.or_else(|| past.get(&id));
+            if over.is_some_and(|license| license.over_since() + HORIZON <= at) {
+                let license = licenses.remove(&id).or_else(|| past.remove(&id));
+                taken_out.extend(license.map(|license| (id, license)));
             }
         }
-        decision
+        taken_out
+    }
+
+    /// What a refusal would say beside its reasons nobody hears, so it is not made.
+    fn judge(&mut self, request: &Request) -> Judged {
+        let at = request.at.max(self.member.last_at);
+        let judged = judge(&self.member, request, self.question.draft, at);
+        self.member.last_at = at;
+        if !judged.findings.is_empty() {
+            return judged;
+        }
+        judged.events.iter().for_each(|event| follow(&mut self.member, event));
+        for (command, outcome) in request.commands.iter().zip(&judged.outcomes) {
+            if let (Command::Acquire { license: asked, .. }, Outcome::Held { license: held, .. }) =
+                (command, outcome)
+                && asked != held
+            {
+                self.rename(asked, held);
+            }
+        }
+        judged
     }
 
     fn asked(&mut self, recorded: &[Event]) -> Asked {
@@ -225,7 +269,10 @@ impl<'a> Past<'a> {
                 }),
                 EventBody::Refused(refused) => {
                     asked.commands.clone_from(&refused.commands);
-                    asked.refused = Some(reasons(refused));
+                    asked.refused = Some(reasons(&refused.findings));
+                    let unknown = unknown_licenses(refused);
+                    let forgotten = unknown.filter(|license| self.known.contains_key(license));
+                    asked.forgotten = forgotten.cloned().collect();
                 }
                 // The same list had acquired it, and asked for it once more.
                 EventBody::Reissued { license, .. } if !self.known.contains_key(license) => {
@@ -353,6 +400,7 @@ impl<'a> Past<'a> {
         let id = LicenseId::new(&format!("{instead_of}~{}", self.made));
         let id = id.unwrap_or_else(|_| instead_of.clone());
         self.rename(instead_of, &id);
+        self.never.insert(id.clone());
         id
     }
 
@@ -368,9 +416,18 @@ impl<'a> Past<'a> {
         self.renamed.insert(license.clone(), held.clone());
     }
 
-    /// As the device would have sent it; `None` when it is about a license that would not be there.
+    /// As the device would have sent it; `None` when it is about a license that would not be there,
+    /// or by a device that would not be.
     fn as_it_would_be(&self, command: &Command) -> Option<Command> {
         let mut command = command.clone();
+        if let Command::Acquire { device, .. }
+        | Command::Renew { device, .. }
+        | Command::CheckIn { device, .. }
+        | Command::RemoveDevice { device } = &command
+            && self.turned_away.contains(device)
+        {
+            return None;
+        }
         match &mut command {
             Command::Renew { license, term, .. } | Command::DrmFailed { license, term } => {
                 let known = self.known.get(license).map_or(0, |known| known.term.number);
@@ -405,14 +462,14 @@ impl<'a> Past<'a> {
         Some(command)
     }
 
-    /// The license and its running term; a license that was never known stays unknown, and one
-    /// that was known and would not be is `None`.
+    /// The license and its running term; a license that was never known or is forgotten is unknown,
+    /// and one that was known and would never have been is `None`.
     fn would_be(&self, license: &LicenseId) -> Option<(LicenseId, Option<u32>)> {
         let id = self.instead_of(license);
         match self.member.license(id) {
             Some(found) => Some((id.clone(), Some(found.term().term.number))),
-            None if self.known.contains_key(license) => None,
-            None => Some((license.clone(), None)),
+            None if self.never.contains(id) => None,
+            None => Some((id.clone(), None)),
         }
     }
 
@@ -435,6 +492,10 @@ impl<'a> Past<'a> {
             match &event.body {
                 EventBody::Acquired(Acquired { license, device, title, facts, term, .. }) => {
                     let partner = &facts.title.partner;
+                    let would_be = self.instead_of(license);
+                    if self.member.license(would_be).is_none() {
+                        self.never.insert(would_be.clone());
+                    }
                     self.known.insert(license, Known { device, title, partner, term });
                 }
                 EventBody::Renewed(renewed) => {
@@ -457,15 +518,18 @@ fn terms(events: &[Event]) -> impl Iterator<Item = &Term> {
     })
 }
 
-fn verdict(answer: &Answer) -> Verdict {
-    match answer {
-        // Without idempotency keys nothing is a repetition.
-        Answer::Accepted { .. } | Answer::KeyReused => Verdict::Accepted,
-        Answer::Refused(refused) => Verdict::Refused(reasons(refused)),
-    }
+/// The licenses that commands name of which nothing was known.
+fn unknown_licenses(refused: &Refused) -> impl Iterator<Item = &LicenseId> {
+    let unknown = refused.findings.iter().filter(|found| found.code == Code::LicenseUnknown);
+    unknown.filter_map(|found| match refused.commands.get(usize::from(found.command))? {
+        Command::Renew { license, .. }
+        | Command::DrmFailed { license, .. }
+        | Command::Revoke { target: Target::License(license), .. } => Some(license),
+        _ => None,
+    })
 }
 
-fn reasons(refused: &Refused) -> Vec<Reason> {
+fn reasons(findings: &[Finding]) -> Vec<Reason> {
     let reason = |found: &Finding| Reason { code: found.code, rule: found.rule.clone() };
-    refused.findings.iter().map(reason).collect()
+    findings.iter().map(reason).collect()
 }

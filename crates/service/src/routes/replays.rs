@@ -18,7 +18,7 @@ use crate::problem::{Problem, ProblemDocument};
 use crate::replays::{Outcome, Replay};
 use crate::state::AppState;
 use crate::wire::scalar::{Instant, Partner};
-use crate::wire::what_if::{CSV_HEADER, WhatIfReport};
+use crate::wire::what_if::WhatIfReport;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -153,15 +153,9 @@ pub(crate) async fn differences(
     let Outcome::Done(done) = &*outcome else {
         return Err(Problem::replay_unknown("the replay is not done"));
     };
-    let mut lines = csv::Writer::from_writer(Vec::new());
-    let written = lines
-        .write_record(CSV_HEADER)
-        .and_then(|()| done.rows.iter().try_for_each(|row| lines.write_record(row)))
-        .map_err(|error| Problem::internal(error.to_string()))
-        .and_then(|()| lines.into_inner().map_err(|error| Problem::internal(error.to_string())))?;
     let cut = if done.is_cut { "true" } else { "false" };
     let headers = [(header::CONTENT_TYPE.as_str(), "text/csv; charset=utf-8"), ("carnet-cut", cut)];
-    Ok((headers, written).into_response())
+    Ok((headers, done.csv.clone()).into_response())
 }
 
 /// Stops a replay that is running. Stopping twice does no harm.

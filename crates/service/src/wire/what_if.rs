@@ -31,7 +31,7 @@ pub struct WhatIfReport {
     until: Instant,
     #[serde(skip_serializing_if = "Option::is_none")]
     partner: Option<Partner>,
-    /// All that were looked at.
+    /// All that were looked at, but erased ones.
     members: u64,
     events: u64,
     /// Requests that a policy decides, asked again of the draft.
@@ -46,7 +46,7 @@ pub struct WhatIfReport {
     refused_otherwise: Differing,
     /// Accepted both times, with other clocks.
     other_terms: Differing,
-    /// Would not have been asked, for want of the license they are about.
+    /// Would not have been asked, for want of the license they are about or the device that asks.
     moot: Differing,
     /// What the report cannot say.
     history_cannot_know: [&'static str; 3],

@@ -26,6 +26,16 @@ pub(super) struct Counted {
     /// Empty of devices.
     pub(super) license: String,
     pub(super) thing: Thing,
+    /// Beyond the horizon, where only caps for life look.
+    pub(super) forgotten: bool,
+}
+
+impl Counted {
+    /// What is forgotten together: all that happens to devices, and each kind that happens to titles.
+    fn is_beside(&self, kind: &str) -> bool {
+        let of_devices = |kind: &str| kind.starts_with("device_");
+        self.kind == kind || of_devices(self.kind) && of_devices(kind)
+    }
 }
 
 /// What a command would add.
@@ -124,6 +134,20 @@ impl Thing {
 }
 
 impl Ledger {
+    /// Something of a kind happened: of that kind, what is beyond the horizon may go. What happens to
+    /// titles goes when it is much.
+    pub(super) fn forget(&mut self, kind: &'static str) {
+        let of_devices = kind.starts_with("device_");
+        let beside = |one: &&mut Counted| one.is_beside(kind) && !one.forgotten;
+        let mut remembered: Vec<&mut Counted> = self.counted.iter_mut().filter(beside).collect();
+        let newest = remembered.iter().map(|one| one.at).max().unwrap_or(0);
+        let all = remembered.len();
+        remembered.retain(|one| one.at <= newest - self.horizon_ms);
+        if of_devices || remembered.len() > 64 && remembered.len() * 4 > all {
+            remembered.into_iter().for_each(|one| one.forgotten = true);
+        }
+    }
+
     /// The caps that have no room for what is asked.
     pub(super) fn full(&self, ask: &Ask<'_>) -> Vec<Full> {
         let mut full = Vec::new();
@@ -300,6 +324,7 @@ impl Ledger {
                 known.unwrap_or(at - longest(unit) + 1)
             }
             Window::FirstUse(ms) => {
+                counted.retain(|one| !one.forgotten);
                 let mut opened = i64::MIN / 2;
                 for one in &counted {
                     opened = if one.at >= opened + ms { one.at } else { opened };

@@ -7,7 +7,7 @@ use domain::{Event, MemberId, Request, Timestamp, decide, evolve};
 
 use super::{Verdict, World};
 use crate::probe::probe;
-use crate::rules::DAY_MS;
+use crate::rules::{DAY_MS, Rules};
 
 impl World {
     /// Asks a copy of the member what might be asked next, and has the answers audited: by
@@ -54,10 +54,11 @@ impl World {
     /// An unchanged policy would have answered everything as it was answered.
     pub(super) fn ask_again(&self, member: &MemberId, events: &[Event]) -> Verdict {
         let [Loaded { policy, .. }] = self.policies.as_slice() else { return Ok(()) };
-        if self.long {
-            return Ok(()); // what was forgotten when it was asked for may have been remembered since
+        let rules = self.auditor.in_effect(self.now).map(|(_, rules)| rules);
+        if self.horizon != HORIZON && rules.is_some_and(Rules::reckons_from_first_use) {
+            return Ok(()); // from what was the oldest before the horizon was raised, no event says
         }
-        let (since, until, horizon) = (Timestamp::MIN, Timestamp::MAX, HORIZON);
+        let (since, until, horizon) = (Timestamp::MIN, Timestamp::MAX, self.horizon);
         let question = Question { draft: policy, since, until, horizon };
         let mut different = None;
         what_if(events, &question, |compared| {

@@ -122,6 +122,7 @@ impl World {
         };
         raised.and(folded).map_err(|error| format!("raising the horizon: {error}"))?;
         (self.horizon, self.report.horizon_raises) = (RAISED, 1);
+        self.auditor.remembers(RAISED.as_millis());
         for (id, member) in &mut self.members {
             let events = self.auditor.ledger(id).map_or(&[][..], |ledger| &ledger.events);
             *member = events.iter().fold(Member::remembering(RAISED), evolve);

@@ -4,13 +4,16 @@ use proptest::prelude::*;
 
 use super::properties::{Deed, a_policy, history, run};
 use super::world::*;
+use crate::facts::DeviceClass;
+use crate::ids::LicenseId;
 use crate::member::what_if::{Compared, Question, Reason, Verdict, what_if};
 use crate::member::*;
 use crate::policy::*;
 use crate::time::{Duration, Timestamp};
 
 fn asked_again(world: &World, draft: &Policy, since: Timestamp) -> (Vec<Compared>, Member) {
-    let question = Question { draft, since, until: Timestamp::MAX, horizon: HORIZON };
+    let horizon = world.member.history.horizon();
+    let question = Question { draft, since, until: Timestamp::MAX, horizon };
     let mut compared = vec![];
     let member = what_if(&world.events, &question, |one| compared.push(one));
     (compared, member)
@@ -107,6 +110,95 @@ fn what_was_refused_and_would_be_accepted_goes_on_from_there() {
     assert_eq!(member.license(&license), None);
     let held: Vec<_> = member.licenses.values().map(License::renewals).collect();
     assert_eq!(held, [1], "what was done with it is done with the one that would be held");
+}
+
+/// `film` is over since day 31, and what the member acquires on day 450 makes it forgotten.
+fn years() -> (World, LicenseId) {
+    let mut world = World::new(policy(rental(), vec![]));
+    let film = world.acquired(day(1), "a", "film");
+    world.acquired(day(450), "a", "other");
+    assert_eq!(codes(&world.refuse(day(451), renew("a", &film, 1))), [Code::LicenseUnknown]);
+    let with_more = vec![renew("a", &film, 1), world.acquire("a", "more")];
+    world.refuse_all(day(452), with_more);
+    (world, film)
+}
+
+/// Found by the simulation, in worlds where years pass.
+#[test]
+fn what_was_forgotten_when_it_was_asked_for_is_forgotten_again() {
+    let (world, _) = years();
+    let (compared, member) = asked_again(&world, &world.policy, day(1));
+    assert_eq!(
+        answers(&compared)[2..],
+        [("refused", "refused"), ("refused", "refused")],
+        "{compared:#?}"
+    );
+    assert!(compared.iter().all(|one| one.was == one.would_be));
+    assert_eq!(same(&member), same(&world.member));
+}
+
+#[test]
+fn what_was_forgotten_before_more_was_remembered_is_forgotten_when_asked_again() {
+    let (mut world, film) = years();
+    // With the service stopped.
+    world.member = world.events.iter().fold(Member::remembering(Duration::days(800)), evolve);
+    world.accept(day(453), renew("a", &film, 1));
+    let with_less = vec![renew("a", &film, 3), world.acquire("a", "more")];
+    assert_eq!(codes(&world.refuse_all(day(454), with_less)), [Code::TermUnknown]);
+    let (compared, member) = asked_again(&world, &world.policy, day(1));
+    assert_eq!(compared.len(), 6);
+    assert!(compared.iter().all(|one| one.was == one.would_be), "{compared:#?}");
+    assert_eq!(same(&member), same(&world.member));
+}
+
+#[test]
+fn what_was_forgotten_and_would_not_have_been_is_asked_for() {
+    let (world, _) = years();
+    let longer = TermsPatch { start_within: Some(Duration::days(440)), ..rental() };
+    let (compared, _) = asked_again(&world, &policy(longer, vec![]), day(1));
+    assert_eq!(answers(&compared)[2..], [("refused", "accepted"), ("refused", "accepted")]);
+}
+
+#[test]
+fn what_would_never_have_been_there_is_moot_for_ever() {
+    let (world, _) = years();
+    let (compared, _) = asked_again(&world, &policy(rental(), vec![yearly_cap(0)]), day(1));
+    assert_eq!(
+        answers(&compared),
+        [
+            ("accepted", "refused"),
+            ("accepted", "refused"),
+            ("refused", "moot"),
+            ("refused", "refused")
+        ]
+    );
+}
+
+#[test]
+fn what_a_device_did_that_would_not_have_been_registered_is_moot() {
+    let mut world = World::new(policy(rental(), vec![]));
+    world.accept(day(1), register("d", DeviceClass::Phone, "d"));
+    let film = world.acquired(day(2), "d", "film");
+    world.accept(day(3), renew("d", &film, 1));
+    world.accept(day(4), check_in("d", &[(&film, false)]));
+    world.accept(day(5), Command::RemoveDevice { device: device("d") });
+    world.accept(day(6), Command::RemoveDevice { device: device("c") });
+    world.accept(day(7), register("d", DeviceClass::Phone, "d"));
+    world.acquired(day(8), "d", "film");
+    let registered = cap("three", Counts::DevicesRegistered, &[], Window::Now, 3);
+    let (compared, _) = asked_again(&world, &policy(rental(), vec![registered]), day(1));
+    assert_eq!(
+        answers(&compared),
+        [
+            ("accepted", "refused"),
+            ("accepted", "moot"),
+            ("accepted", "moot"),
+            ("accepted", "moot"),
+            ("accepted", "accepted"),
+            ("accepted", "accepted"),
+            ("accepted", "accepted")
+        ]
+    );
 }
 
 #[test]
