@@ -293,15 +293,15 @@ fn what_the_absence_of_a_guards_fact_means_is_said_or_pointed_at() {
     };
     expect![[r#"
         []
-        policy.toml, line 4, field `gates[0]`: `a` does not say what happens without a `profile`; it applies, at its strictest
-        policy.toml, line 4, field `gates[0]`: `a` does not say what happens without a `maturity_rating`; it applies, at its strictest"#]].assert_eq(&told(""));
+        policy.toml, line 4, field `gates[0]`: `a` does not say in `if_absent` what happens without `profile`; it applies, at its strictest
+        policy.toml, line 4, field `gates[0]`: `a` does not say in `if_absent` what happens without `maturity_rating`; it applies, at its strictest"#]].assert_eq(&told(""));
     expect![[r#"
         [Profile, MaturityRating]
     "#]]
     .assert_eq(&told("if_absent = \"does_not_apply\"\n"));
     expect![[r#"
         []
-        policy.toml, line 4, field `gates[0]`: `a` does not say what happens without a `maturity_rating`; it applies, at its strictest"#]].assert_eq(&told("if_absent = { profile = \"refuse\" }\n"));
+        policy.toml, line 4, field `gates[0]`: `a` does not say in `if_absent` what happens without `maturity_rating`; it applies, at its strictest"#]].assert_eq(&told("if_absent = { profile = \"refuse\" }\n"));
     expect![[r#"
         policy.toml, line 8, field `gates[0].if_absent`: `allow` is not what the absence of `maturity_rating` can mean here; write `refuse` or `does_not_apply`
         policy.toml, line 8, field `gates[0].if_absent`: `allow` is not what the absence of `profile` can mean here; write `refuse` or `does_not_apply`"#]].assert_eq(&told("if_absent = \"allow\"\n"));
