@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
+use codec::toml_file::{self, ReadError, Unfit};
 use drm::content_keys::{ContentKeys, MasterKey};
 use drm::signing_keys::SigningKeys;
 use playback::Delivery;
@@ -70,13 +71,29 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Plan> {
 }
 
 fn parse(path: &Path) -> anyhow::Result<File> {
-    let text = std::fs::read_to_string(path).with_context(|| {
-        let path = path.display();
-        format!("cannot read the configuration `{path}` (docs/operations.md has an example)")
+    let text = text(path)?;
+    toml_file::check(&text).map_err(|Unfit { line, message }| {
+        anyhow!("`{}`, line {line}: {message}", path.display())
     })?;
     toml::from_str(&text).map_err(|error| {
         let (line, key) = place(&text, error.span());
         anyhow!("`{}`, line {line}{key}: {}", path.display(), error.message())
+    })
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    let name = path.display();
+    toml_file::read(path).map_err(|error| {
+        let told = error.to_string();
+        match error {
+            ReadError::Unreadable(error) => anyhow::Error::from(error).context(format!(
+                "cannot read the configuration `{name}` (docs/operations.md has an example)"
+            )),
+            ReadError::TooLarge => {
+                anyhow!("`{name}` {told}, as no configuration has; check the path")
+            }
+            ReadError::NotUtf8(line) => anyhow!("`{name}`, line {line}: {told}"),
+        }
     })
 }
 

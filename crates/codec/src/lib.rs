@@ -8,6 +8,7 @@ mod body_digest;
 mod event;
 pub mod policy;
 mod snapshot;
+pub mod toml_file;
 mod v1;
 pub mod viewing;
 pub mod withdrawal;

@@ -18,13 +18,14 @@ pub mod texts;
 
 use std::fmt;
 use std::fmt::Write as _;
-use std::io::Read as _;
 use std::path::Path;
 
 use domain::policy::{HORIZON, HORIZON_MAX};
 use domain::{Duration, Policy, PolicyVersion};
 use ring::digest::{SHA256, digest};
 use texts::Texts;
+
+use crate::toml_file::{self, ReadError};
 
 pub use self::absent::AbsentFact;
 pub use self::facet::Direction;
@@ -34,10 +35,9 @@ pub use self::places::{Kind, Place, Scope};
 pub const MAIN_FILE: &str = "policy.toml";
 /// What is named so beside a policy is no part of it: it tells what the policy is to answer.
 pub const SCENARIO_ENDING: &str = ".scenario.toml";
-/// The largest file in bytes; thousands of titles fit.
-pub const FILE_BYTES_MAX: u64 = 4 << 20;
-/// The most files in a directory.
+/// The most files in a directory, and the most bytes in all of them.
 pub const FILES_MAX: usize = 1_000;
+pub const BYTES_MAX: usize = 32 << 20;
 /// So many problems are told at once; the rest is counted.
 pub const ERRORS_MAX: usize = 50;
 
@@ -117,15 +117,24 @@ fn files(
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<(String, String)>, PolicyErrors> {
     let mut files = Vec::new();
-    let listing = std::fs::read_dir(directory).map_err(|error| unreadable(directory, &error))?;
+    let mut bytes = 0;
+    let listing = std::fs::read_dir(directory).map_err(|error| unreadable(directory, error))?;
     for entry in listing {
-        let path = entry.map_err(|error| unreadable(directory, &error))?.path();
+        let path = entry.map_err(|error| unreadable(directory, error))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         // What begins with a dot is an editor's.
         let is_toml = |name: &str| name.ends_with(".toml") && !name.starts_with('.');
         if let Some(name) = name.filter(|name| is_toml(name) && wanted(name)) {
             let text = read_file(&path, &name)?;
+            bytes += text.len();
             files.push((name, text));
+        }
+        if bytes > BYTES_MAX {
+            let message = format!(
+                "more than {BYTES_MAX} bytes in all; say what is the same for many titles of their \
+                 partner, their series or a tag"
+            );
+            return Err(PolicyErrors::one(directory.display().to_string(), None, message));
         }
         if files.len() > FILES_MAX {
             let message = format!("more than {FILES_MAX} files; put several partners in one");
@@ -137,23 +146,19 @@ fn files(
 }
 
 fn read_file(path: &Path, name: &str) -> Result<String, PolicyErrors> {
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
-    if read.map_err(|error| unreadable(path, &error))? as u64 > FILE_BYTES_MAX {
-        let message = format!("has more than {FILE_BYTES_MAX} bytes; split it into several");
-        return Err(PolicyErrors::one(name.to_owned(), None, message));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let message = "is not UTF-8; save the file as UTF-8".to_owned();
-        PolicyErrors::one(name.to_owned(), Some(line), message)
+    toml_file::read(path).map_err(|error| {
+        let told = error.to_string();
+        let (line, message) = match error {
+            ReadError::Unreadable(error) => return unreadable(path, error),
+            ReadError::TooLarge => (None, format!("{told}; split it into several")),
+            ReadError::NotUtf8(line) => (Some(line), told),
+        };
+        PolicyErrors::one(name.to_owned(), line, message)
     })
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> PolicyErrors {
-    let message = format!("cannot be read: {error}; check the path and its permissions");
+fn unreadable(path: &Path, error: std::io::Error) -> PolicyErrors {
+    let message = ReadError::Unreadable(error).to_string();
     PolicyErrors::one(path.display().to_string(), None, message)
 }
 

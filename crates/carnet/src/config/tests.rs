@@ -56,6 +56,24 @@ fn what_is_wrong_is_named_with_its_line() {
     .assert_eq(&with("unready_seconds = 2", "unready_seconds = \"2s\""));
 }
 
+/// In the stack that a thread has.
+#[test]
+fn a_file_that_is_none_is_refused_before_it_is_parsed() {
+    expect_test::expect![", line 2: has more than 16 brackets open inside each other; close those opened before, nothing is nested so deep"].assert_eq(&complaint(&format!("\nissuers = {}", "[".repeat(100_000))));
+    let deep = format!("{}a = {{", "a.".repeat(78));
+    expect_test::expect![
+        ", line 1: has a name of more than 16 parts; nothing is named so, leave dots out"
+    ]
+    .assert_eq(&complaint(&format!("{}1{}", deep.repeat(80), "}".repeat(80))));
+    expect_test::expect![" has more than 1048576 bytes, as no configuration has; check the path"]
+        .assert_eq(&complaint(&"\n".repeat((1 << 20) + 1)));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("carnet.toml");
+    fs::write(&path, b"\n# caf\xe9").unwrap();
+    let error = parse(&path).unwrap_err().to_string();
+    assert!(error.ends_with(", line 2: is not UTF-8; save the file as UTF-8"), "{error}");
+}
+
 /// `carnet serve --help` names every setting with its default, as the documentation does.
 #[test]
 fn the_help_names_every_limit_with_its_default() {

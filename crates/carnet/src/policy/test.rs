@@ -4,14 +4,21 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{anyhow, ensure};
+use codec::policy::SCENARIO_ENDING;
 use codec::policy::scenario::{self, Outcome, Row, Scenario};
 
-use super::load;
+use super::{has_scenarios, load};
 
 pub(crate) fn test(path: &Path, policy: Option<&Path>) -> anyhow::Result<()> {
     let (scenarios, beside) = if path.is_dir() {
         (scenario::load_dir(path), path)
     } else {
+        ensure!(
+            has_scenarios(path) || !path.exists(),
+            "`{}` is not a file of scenarios, whose name ends with `{SCENARIO_ENDING}`; name \
+             the directory, or one of those",
+            path.display()
+        );
         // `a.scenario.toml` lies in no folder but the one we are in.
         let parent = path.parent().filter(|parent| *parent != Path::new(""));
         (scenario::load_file(path), parent.unwrap_or(Path::new(".")))

@@ -138,6 +138,21 @@ fn one_file_of_scenarios_is_tried_with_the_policy_beside_it_or_with_another() {
 }
 
 #[test]
+fn a_policy_is_no_scenarios_and_scenarios_are_no_policy() {
+    let directory = Directory::new(&[("policy.toml", POLICY), ("a.scenario.toml", SCENARIO)]);
+    expect![[r#"
+        1
+        error: `DIR/policy.toml` is not a file of scenarios, whose name ends with `.scenario.toml`; name the directory, or one of those
+    "#]]
+    .assert_eq(&directory.said(&["test"], &directory.path("policy.toml")));
+    expect![[r#"
+        1
+        error: `DIR/a.scenario.toml` has scenarios and no policy; `carnet policy test` tries them
+    "#]]
+    .assert_eq(&directory.said(&["check"], &directory.path("a.scenario.toml")));
+}
+
+#[test]
 fn a_policy_is_checked_for_what_has_no_effect_and_what_is_left_unsaid() {
     let twice =
         format!("{POLICY}\n[[caps]]\nid = \"twin\"\ncounts = \"devices_holding\"\nlimit = 9\n");
@@ -146,13 +161,13 @@ fn a_policy_is_checked_for_what_has_no_effect_and_what_is_left_unsaid() {
     expect![[r#"
         0
         warning: policy.toml, line 14, field `caps[1]`: never refuses anything that `devices` (policy.toml, line 9) does not already
-        note: policy.toml, line 9, field `caps[0]`: `devices` does not say what happens without a `plan`; it applies, at its strictest
+        note: policy.toml, line 9, field `caps[0]`: `devices` does not say in `if_absent` what happens without `plan`; it applies, at its strictest
         `DIR` can be used, and has 1 warning: policy VERSION
     "#]].assert_eq(&directory.said(&["check"], directory.0.path()));
     expect![[r#"
         1
         warning: policy.toml, line 14, field `caps[1]`: never refuses anything that `devices` (policy.toml, line 9) does not already
-        note: policy.toml, line 9, field `caps[0]`: `devices` does not say what happens without a `plan`; it applies, at its strictest
+        note: policy.toml, line 9, field `caps[0]`: `devices` does not say in `if_absent` what happens without `plan`; it applies, at its strictest
         error: `DIR/policy.toml` can be used, and has 1 warning
     "#]].assert_eq(&directory.said(&["check", "--strict"], &file));
     let directory = Directory::new(&[("winter.toml", "format = 1\nname = \"winter\"\n")]);

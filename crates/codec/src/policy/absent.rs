@@ -26,8 +26,8 @@ impl fmt::Display for AbsentFact {
         let Self { file, line, field, rule, fact, reading } = self;
         write!(
             f,
-            "{file}, line {line}, field `{field}`: `{rule}` does not say what happens without a \
-             `{}`; {reading}",
+            "{file}, line {line}, field `{field}`: `{rule}` does not say in `if_absent` what happens \
+             without `{}`; {reading}",
             fact.name()
         )
     }

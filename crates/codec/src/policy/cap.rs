@@ -215,14 +215,20 @@ const WINDOWS: &str = "`window = { rolling = \"30d\" }` or \
 /// The window, and whether it is one that holds one event.
 fn window(fields: &mut Fields<'_>, counts: Option<Counts>) -> Option<(Window, Option<()>)> {
     let node = fields.take("window");
-    let counts = counts?;
+    let Some(counts) = counts else {
+        // What is wrong with it is told, whatever is counted.
+        let _ = read_window(&node?, None);
+        return None;
+    };
     match (counts, node) {
         (Counts::Events(_), None) => {
             fields.note(format!("`{}` are counted in a window; add {WINDOWS}", counts.name()));
             None
         }
         (_, None) => Some((Window::Now, None)),
-        (Counts::Events(_) | Counts::DistinctTitles, Some(node)) => read_window(&node, counts),
+        (Counts::Events(_) | Counts::DistinctTitles, Some(node)) => {
+            read_window(&node, Some(counts))
+        }
         (_, Some(node)) => {
             let instead = match counts {
                 Counts::DevicesRegistered => "device_registrations",
@@ -237,7 +243,7 @@ fn window(fields: &mut Fields<'_>, counts: Option<Counts>) -> Option<(Window, Op
     }
 }
 
-fn read_window(node: &Node<'_>, counts: Counts) -> Option<(Window, Option<()>)> {
+fn read_window(node: &Node<'_>, counts: Option<Counts>) -> Option<(Window, Option<()>)> {
     let mut window = node.fields(&format!("a table: {WINDOWS}"))?;
     let kinds = ["rolling", "calendar", "anniversary", "first_use", "min_interval", "lifetime"];
     let mut stated: Vec<(&str, Node<'_>)> =
@@ -273,10 +279,14 @@ fn read_window(node: &Node<'_>, counts: Counts) -> Option<(Window, Option<()>)> 
                 );
                 return None;
             };
-            let (unit, zone) = calendar(&how, &zone)?;
-            let window = match kind {
-                "calendar" => Window::Calendar(unit, zone),
-                _ => Window::Anniversary(since(of.as_ref(), counts)?, unit, zone),
+            let calendar = calendar(&how, &zone);
+            let window = if kind == "calendar" {
+                let (unit, zone) = calendar?;
+                Window::Calendar(unit, zone)
+            } else {
+                let since = since(of.as_ref(), counts)?;
+                let (unit, zone) = calendar?;
+                Window::Anniversary(since, unit, zone)
             };
             Some((window, None))
         }
@@ -284,7 +294,7 @@ fn read_window(node: &Node<'_>, counts: Counts) -> Option<(Window, Option<()>)> 
 }
 
 /// What began on the day on which an anniversary turns.
-fn since(node: Option<&Node<'_>>, counts: Counts) -> Option<Since> {
+fn since(node: Option<&Node<'_>>, counts: Option<Counts>) -> Option<Since> {
     let Some(node) = node else { return Some(Since::Member) };
     let since =
         node.word("what an anniversary is of", &["member", "license"], |word| match word {
@@ -292,7 +302,8 @@ fn since(node: Option<&Node<'_>>, counts: Counts) -> Option<Since> {
             "license" => Some(Since::License),
             _ => None,
         })?;
-    if since == Since::License && counts != Counts::Events(Kinds::of(&[CountedKind::Renewed])) {
+    let renewals = Counts::Events(Kinds::of(&[CountedKind::Renewed]));
+    if since == Since::License && counts.is_some_and(|counts| counts != renewals) {
         node.note(
             "only a renewal is of a license that has a day of its own; count `renewals` and \
              nothing else, or leave `of` out",
@@ -400,6 +411,12 @@ impl Table<'_, '_> {
             let by = self.by;
             if let Some(meant) = nearest(name, ["otherwise"].into_iter()) {
                 node.note(format!("`{name}` would be a {by} of that name; {meant}"));
+            }
+            if node.is_table() && LIMIT_BY.contains(name) {
+                node.note(format!(
+                    "is a table by {name}; write it as `limit` itself, with `by = \"{name}\"` in it"
+                ));
+                continue;
             }
             match (new(name), node.number("up to how many", LIMIT_MAX)) {
                 (Ok(key), Some(number)) => {

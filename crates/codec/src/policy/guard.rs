@@ -6,8 +6,11 @@
 
 mod words;
 
+use std::cell::OnceCell;
+use std::sync::Arc;
+
 use cel::common::ast::operators as op;
-use cel::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr};
+use cel::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr, SourceInfo};
 use cel::parser::{Expression, ParseErrors, PrattParser};
 use domain::policy::{Comparison, Guard, GuardFact, Operand, Value};
 use domain::{DeviceClass, Tag, Timestamp};
@@ -25,6 +28,7 @@ const OPERANDS_MAX: usize = 64;
 const MAY_SAY: &str = "a guard compares facts with `==`, `!=`, `<`, `<=`, `>`, `>=` and `in`, \
      and joins comparisons with `&&`, `||` and `!`";
 const TAGS: &str = "title.tags";
+const ONE_VALUE: &str = "a list is only asked for one value, like `\"new\" in title.tags`";
 
 /// Which values a fact or constant is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,11 +90,12 @@ pub(super) fn guard(node: &Node<'_>) -> Option<Guard> {
             let first = errors.errors.first();
             let (at, message) = first.map_or(((1, 1), ""), |error| (error.pos, &error.msg));
             let at = offset(text, at);
-            node.note_within(text, at, unreadable(message, text.get(at..).unwrap_or_default()));
+            let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
+            node.note_within(text, at, unreadable(message, before, rest));
             return None;
         }
     };
-    let reader = Reader { node, text };
+    let reader = Reader { node, text, places: OnceCell::new() };
     let guard = reader.condition(&expression)?;
     let operands = operands(&guard);
     if operands > OPERANDS_MAX {
@@ -114,12 +119,18 @@ fn offset(text: &str, (line, column): (isize, isize)) -> usize {
 }
 
 /// What the parser says, without the list of everything that it would have taken instead.
-fn unreadable(message: &str, rest: &str) -> String {
+fn unreadable(message: &str, before: &str, rest: &str) -> String {
     if message.contains("recursion limit") {
         return format!(
             "is nested too deep; write at most {DEPTH_MAX} parentheses and negations inside each \
              other, or make several rules of it"
         );
+    }
+    let shape = |c: char| if c.is_ascii_digit() { '0' } else { c };
+    if before.chars().map(shape).collect::<String>().ends_with("0000-00-") {
+        return "cannot be read as an expression: an instant is written like \
+                `timestamp(\"2026-01-01T00:00:00Z\")`"
+            .to_owned();
     }
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
     let message = message.split(" expecting ").next().unwrap_or_default();
@@ -127,6 +138,8 @@ fn unreadable(message: &str, rest: &str) -> String {
     let message = message.replace('\'', "`");
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '=' | '<' | '>');
     let wrong = rest.split(|c| !word(c)).next().unwrap_or_default().to_lowercase();
+    // Half of it is read.
+    let wrong = if before.ends_with('<') && wrong == ">" { "<>".to_owned() } else { wrong };
     let meant = MEANT.iter().find(|(known, _)| *known == wrong);
     let meant = meant.map(|(_, meant)| format!("did you mean `{meant}`?"));
     format!(
@@ -135,8 +148,15 @@ fn unreadable(message: &str, rest: &str) -> String {
     )
 }
 
-const MEANT: [(&str, &str); 6] =
-    [("=", "=="), ("=>", ">="), ("=<", "<="), ("and", "&&"), ("or", "||"), ("not", "!")];
+const MEANT: [(&str, &str); 7] = [
+    ("=", "=="),
+    ("=>", ">="),
+    ("=<", "<="),
+    ("<>", "!="),
+    ("and", "&&"),
+    ("or", "||"),
+    ("not", "!(…)"),
+];
 
 fn operands(guard: &Guard) -> usize {
     match guard {
@@ -151,6 +171,8 @@ fn operands(guard: &Guard) -> usize {
 struct Reader<'a, 'n> {
     node: &'n Node<'a>,
     text: &'n str,
+    /// Where its parts begin: found out when something is wrong with one.
+    places: OnceCell<Option<Arc<SourceInfo>>>,
 }
 
 impl Reader<'_, '_> {
@@ -163,9 +185,11 @@ impl Reader<'_, '_> {
     /// The parser tells places of what it cannot read, and of that alone. Its parts are numbered as they
     /// are read, so the same text with a mistake behind it has the same numbers.
     fn start(&self, at: &Expression) -> Option<usize> {
-        let mistaken = parsed(&format!("{}\n)", self.text)).err()?;
-        let places = mistaken.errors.first()?.source_info.clone()?;
-        let place = |at: &Expression| Some(places.offset_for(at.id)?.0);
+        let places = self.places.get_or_init(|| {
+            let mistaken = parsed(&format!("{}\n)", self.text)).err()?;
+            mistaken.errors.into_iter().next()?.source_info
+        });
+        let place = |at: &Expression| Some(places.as_ref()?.offset_for(at.id)?.0);
         let start = std::iter::successors(Some(at), |at| first_part(at)).filter_map(place).min();
         usize::try_from(start?).ok()
     }
@@ -342,8 +366,7 @@ impl Reader<'_, '_> {
                 "`has` is not needed: the rule's `if_absent` says what absence means".to_owned(),
             ),
             Expr::List(_) => self.note(at, "a list stands behind `in` only".to_owned()),
-            Expr::Comprehension(_) => self
-                .note(at, format!("a list is only asked for one value, like `\"new\" in {TAGS}`")),
+            Expr::Comprehension(_) => self.note(at, ONE_VALUE.to_owned()),
             Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => self.outside(at, "{}"),
         }
     }
@@ -361,6 +384,9 @@ impl Reader<'_, '_> {
         let Some(name) = path(at) else {
             return self.note(at, format!("is no fact; facts are {}", known_facts()));
         };
+        if asks_time(at) {
+            return self.outside(at, &name);
+        }
         if name == TAGS {
             return self
                 .note(at, format!("`{TAGS}` is a list; write `\"new\" in {TAGS}` or the like"));
@@ -433,6 +459,19 @@ impl Reader<'_, '_> {
     }
 
     fn outside<T>(&self, at: &Expression, name: &str) -> Option<T> {
+        if let Expr::Call(CallExpr { target, args, .. }) = &at.expr
+            && target.as_deref().into_iter().chain(args).any(|it| path(it).as_deref() == Some(TAGS))
+        {
+            return self.note(at, ONE_VALUE.to_owned());
+        }
+        if asks_time(at) {
+            return self.note(
+                at,
+                "a guard knows neither the time nor lengths of time: those are for terms and \
+                 windows"
+                    .to_owned(),
+            );
+        }
         let name = match name {
             op::CONDITIONAL => "?:",
             op::INDEX => "[]",
@@ -456,13 +495,29 @@ fn flat(parts: Vec<Guard>, inner: fn(Guard) -> Result<Vec<Guard>, Guard>) -> Vec
     parts.into_iter().flat_map(|part| inner(part).unwrap_or_else(|other| vec![other])).collect()
 }
 
-/// Whether the instant is the one that was written: finer than milliseconds is cut off, and neither a
-/// leap second nor the name of a zone makes a difference to it.
+/// Whether it is written as RFC 3339 and CEL have it, and means what is written: finer than
+/// milliseconds would be cut off, and a leap second be the one before.
 fn is_exact(written: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.' | '+');
-    let fraction = written.split_once('.').map_or("", |(_, rest)| rest);
-    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
-    written.chars().all(plain) && !written.contains(":60") && digits <= 3
+    let shape: String = written
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c.to_ascii_uppercase() })
+        .collect();
+    let Some(rest) = shape.strip_prefix("0000-00-00T00:00:00") else { return false };
+    let fractions = ["", ".0", ".00", ".000"];
+    let zone = ["Z", "+00:00", "-00:00"].into_iter().find_map(|zone| rest.strip_suffix(zone));
+    zone.is_some_and(|fraction| fractions.contains(&fraction)) && !written.contains(":60")
+}
+
+/// Whether it has `now` or a length of time in it.
+fn asks_time(at: &Expression) -> bool {
+    match &at.expr {
+        Expr::Call(CallExpr { func_name, target, args }) => {
+            matches!(func_name.as_str(), "now" | "duration")
+                || target.as_deref().into_iter().chain(args).any(asks_time)
+        }
+        Expr::Ident(name) => name == "now",
+        _ => false,
+    }
 }
 
 fn first_part(at: &Expression) -> Option<&Expression> {

@@ -4,12 +4,21 @@
 //! thereby makes the name known; what nobody took is reported with the nearest known name.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use domain::{Duration, InvalidId, Timestamp};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::{ERRORS_MAX, PolicyError, PolicyErrors};
+use crate::toml_file::{self, Unfit};
+
+/// Every mistake of writing is looked for in a file of so many bytes: one that is longer and no TOML
+/// at all could have millions, and is told the first.
+const RECOVERED_BYTES_MAX: usize = 64 << 10;
+/// What is quoted of a name, and told of a mistake. Nothing that is right is longer.
+const NAME_CHARACTERS_MAX: usize = 200;
+const MESSAGE_CHARACTERS_MAX: usize = 1_500;
 
 /// One file and what was found wrong with any.
 #[derive(Debug, Clone, Copy)]
@@ -47,12 +56,22 @@ pub(super) struct Fields<'a> {
 impl<'a> File<'a> {
     /// The document, or `None` with every mistake of writing noted.
     pub(super) fn document(&self) -> Option<Spanned<DeTable<'a>>> {
-        let (document, mistakes) = DeTable::parse_recoverable(self.text);
+        if let Err(Unfit { line, message }) = toml_file::check(self.text) {
+            self.found(Some(line), None, "", message);
+            return None;
+        }
+        let mistakes = match DeTable::parse(self.text) {
+            Ok(document) => return Some(document),
+            Err(_) if self.text.len() <= RECOVERED_BYTES_MAX => {
+                DeTable::parse_recoverable(self.text).1
+            }
+            Err(first) => vec![first],
+        };
         for mistake in &mistakes {
             let at = mistake.span().map(|span| span.start);
             self.note(at, "", format!("is not TOML: {}", mistake.message()));
         }
-        mistakes.is_empty().then_some(document)
+        None
     }
 
     pub(super) fn note(&self, offset: Option<usize>, field: &str, message: String) {
@@ -61,6 +80,7 @@ impl<'a> File<'a> {
 
     fn found(&self, line: Option<usize>, column: Option<usize>, field: &str, message: String) {
         let (file, field) = (self.name.to_owned(), field.to_owned());
+        let message = shortened(message, MESSAGE_CHARACTERS_MAX);
         self.errors.borrow_mut().push(PolicyError { file, line, column, field, message });
     }
 
@@ -72,6 +92,17 @@ impl<'a> File<'a> {
 
 pub(super) fn line_starts(text: &str) -> Vec<usize> {
     std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
+}
+
+/// What lies in the middle is left out: at the end is what to do about it.
+fn shortened(text: String, characters_max: usize) -> String {
+    if text.len() <= characters_max {
+        return text;
+    }
+    let half = characters_max / 2;
+    let (start, end) = (text.floor_char_boundary(half), text.ceil_char_boundary(text.len() - half));
+    let [start, end] = [text.get(..start), text.get(end..)].map(Option::unwrap_or_default);
+    format!("{start}…{end}")
 }
 
 /// In the order of the files and lines, and no more than can be read.
@@ -158,6 +189,7 @@ impl<'a> Fields<'a> {
         } else {
             format!("\"{name}\"")
         };
+        let name = shortened(name, NAME_CHARACTERS_MAX);
         let dot = if self.path.is_empty() { "" } else { "." };
         let path = format!("{}{dot}{name}", self.path);
         // A table's own span may be that of its header; a scalar is found by its key.
@@ -175,7 +207,8 @@ impl<'a> Node<'a> {
     /// with escapes nobody can tell, and it is where the field begins.
     pub(super) fn note_within(&self, text: &str, at: usize, message: String) {
         let File { text: all, lines, .. } = self.file;
-        let written = all.get(self.offset..self.end).and_then(|value| value.find(text));
+        // The key may say the same.
+        let written = all.get(self.offset..self.end).and_then(|value| value.rfind(text));
         let Some(written) = written else { return self.note(message) };
         let offset = self.offset + written + at;
         let line = self.file.line(offset);
@@ -282,25 +315,32 @@ impl<'a> Node<'a> {
     }
 
     /// A list that says something: not empty, and nothing twice.
-    pub(super) fn list<T: PartialEq>(
+    pub(super) fn list<T: Ord>(
         &self,
         what: &str,
         read: impl Fn(&Self) -> Option<T>,
     ) -> Option<Vec<T>> {
-        let nodes = self.nodes(&format!("a list of {what}"))?;
+        let nodes = self.listed(&format!("a list of {what}"))?;
         if nodes.is_empty() {
             self.note(format!("names nothing; list at least one of {what} or leave the field out"));
             return None;
         }
-        let mut items = Vec::with_capacity(nodes.len());
-        for node in &nodes {
-            let item = read(node);
-            if item.is_some() && items.contains(&item) {
+        let mut seen = BTreeSet::new();
+        let items: Vec<Option<T>> = nodes.iter().map(read).collect();
+        for (node, item) in nodes.iter().zip(&items) {
+            if item.as_ref().is_some_and(|item| !seen.insert(item)) {
                 node.note("is listed twice; leave one out");
             }
-            items.push(item);
         }
         items.into_iter().collect()
+    }
+
+    /// As [`Self::nodes`], of words. One that stands alone is shown as the list that it should be.
+    pub(super) fn listed(&self, what: &str) -> Option<Vec<Self>> {
+        match self.value.as_str() {
+            Some(word) => self.nodes(&format!("{what}: `[\"{}\"]`", word.escape_debug())),
+            None => self.nodes(what),
+        }
     }
 
     pub(super) fn nodes(&self, what: &str) -> Option<Vec<Self>> {
@@ -332,8 +372,11 @@ fn article(kind: &str) -> String {
 /// `did you mean …`, when something known is near enough.
 pub(super) fn nearest<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
     let word = word.to_lowercase();
+    let length = word.chars().count();
+    let near = (length / 3).clamp(1, 3);
+    // Comparing takes as long as both are, and longer than the other is farther away.
+    let known = known.filter(|name| name.chars().count().abs_diff(length) <= near);
     let distance = |name: &str| strsim::damerau_levenshtein(&word, &name.to_lowercase());
     let (distance, name) = known.map(|name| (distance(name), name)).min()?;
-    let near = distance <= (word.chars().count() / 3).clamp(1, 3);
-    near.then(|| format!("did you mean `{name}`?"))
+    (distance <= near).then(|| format!("did you mean `{name}`?"))
 }

@@ -219,6 +219,8 @@ fn unknown_names_are_refused_with_what_was_meant() {
             policy.toml, line 11, field `gates[0].plan`: `plan` is not a known field; did you mean `plans`?
             policy.toml, line 14, field `caps[0].counts`: `acquisition` is not something that is counted; did you mean `acquisitions`?
             policy.toml, line 15, field `caps[0].per[0]`: `member` is not a scope; known are `profile`, `device`, `device_class`, `partner`, `series`, `title`, `tag`
+            policy.toml, line 17, field `caps[0].window`: a window is of one kind: `rolling`, `calendar`, `anniversary`, `first_use`, `min_interval`, `lifetime`; write `window = { rolling = "30d" }` or `window = { calendar = "month", zone = "Europe/Berlin" }`
+            policy.toml, line 17, field `caps[0].window.roling`: `roling` is not a known field; did you mean `rolling`?
             policy.toml, line 18, field `caps[0].of.classes`: `classes` is not a known field; known here: `device_classes`, `tags`
             policy.toml, line 19, field `caps[0].when.territory`: `territory` is not a known field; did you mean `territories`?
             policy.toml, line 22, field `caps[1].counts`: `downloads` is not something that is counted; known are `active_licenses`, `devices_holding`, `distinct_titles`, `devices_registered`, `acquisitions`, `renewals`, `first_plays`, `plays`, `device_registrations`, `device_swaps`, `device_removals`, `acquisitions_and_renewals`
@@ -439,7 +441,7 @@ fn gates() {
             policy.toml, line 20, field `gates[4].not_territories[2]`: is listed twice; leave one out
             policy.toml, line 21, field `gates[4].of`: selects nothing; give it `tags` or `device_classes`, or remove it
             policy.toml, line 22, field `gates[4].when`: selects nothing; give it `plans`, `territories`, `security_levels` or `accounts`, or remove it
-            policy.toml, line 25, field `gates[5].plans`: is a string, and should be a list of plans
+            policy.toml, line 25, field `gates[5].plans`: is a string, and should be a list of plans: `["standard"]`
             policy.toml, line 28, field `gates[6].territories[0]`: `Bosnia and Herzegovina` is not a territory: an id is printable ASCII without blanks, character 7 is not
             policy.toml, line 28, field `gates[6].territories[1]`: is an integer, and should be a territory"#]],
     );
@@ -605,14 +607,40 @@ fn partners_may_have_files_of_their_own() {
     );
 }
 
-/// Whatever is in a file: an answer, and no panic.
+/// Whatever is in a file: an answer, and no panic, in the stack that a thread of the service has.
 #[test]
 fn hostile_files_are_refused() {
-    let deep = format!("a = {}", "[".repeat(100_000));
-    let tables = format!("[{}a]", "a.".repeat(50_000));
+    let nested = expect![
+        "policy.toml, line 1: has more than 16 brackets open inside each other; close those opened before, nothing is nested so deep"
+    ];
+    let dotted = expect![
+        "policy.toml, line 1: has a name of more than 16 parts; nothing is named so, leave dots out"
+    ];
+    let refused = |text: &str, told: &Expect| {
+        told.assert_eq(&parse(&[(MAIN_FILE, text)]).unwrap_err().to_string());
+    };
+    refused(&"[".repeat(4 << 20), &nested);
+    refused(&format!("a = {}", "[".repeat(100_000)), &nested);
+    refused(&format!("a = {}", "{b=[".repeat(100_000)), &nested);
+    refused(&format!("[{}a]", "a.".repeat(50_000)), &dotted);
+    refused(&".".repeat(100_000), &dotted);
+    let deep = format!("{}a", "a.".repeat(78));
+    refused(&format!("{}1{}", format!("{deep} = {{").repeat(80), "}".repeat(80)), &dotted);
+    wrong_files(
+        &[(MAIN_FILE, &"[\n".repeat(100_000))],
+        expect![
+            "policy.toml, line 17: has more than 16 brackets open inside each other; close those opened before, nothing is nested so deep"
+        ],
+    );
+    // Brackets and dots in texts and comments are none.
+    let text = format!("a = \"{0}\" # {0}\n", "[.".repeat(20));
+    wrong(
+        &text,
+        expect![
+            "policy.toml, line 4, field `a`: `a` is not a known field; known here: `caps`, `downgrade`, `effective_from`, `format`, `gates`, `lapse`, `name`, `partners`, `series`, `terms`, `texts`, `tighten`, `titles`"
+        ],
+    );
     let bom = format!("\u{feff}{HEAD}");
-    assert!(parse(&[(MAIN_FILE, &deep)]).is_err());
-    assert!(parse(&[(MAIN_FILE, &tables)]).is_err());
     assert!(parse(&[(MAIN_FILE, &bom)]).is_ok(), "as some editors save it");
     wrong_files(
         &[(MAIN_FILE, HEAD), ("a\nb.toml", "format = 1")],
@@ -648,12 +676,71 @@ fn guide_lines() -> Vec<String> {
     blocks.flat_map(str::lines).map(str::to_owned).collect()
 }
 
+/// What is wrong with a rule is told at once, whatever else is wrong with it.
+#[test]
+fn one_mistake_hides_no_other() {
+    wrong(
+        r#"
+        [[caps]]
+        id = "a"
+        counts = "aquisitions"
+        per = "device"
+        window = "month"
+        limit = { territory = { DE = 25, otherwise = 15 } }
+        [[caps]]
+        id = "b"
+        counts = ["acquisitions", "renewals"]
+        window = { anniversary = "month", zone = "Berlin", of = "license" }
+        limit = 6
+        "#,
+        expect![[r#"
+            policy.toml, line 7, field `caps[0].counts`: `aquisitions` is not something that is counted; did you mean `acquisitions`?
+            policy.toml, line 8, field `caps[0].per`: is a string, and should be a list of scopes: `["device"]`
+            policy.toml, line 9, field `caps[0].window`: is a string, and should be a table: `window = { rolling = "30d" }` or `window = { calendar = "month", zone = "Europe/Berlin" }`
+            policy.toml, line 10, field `caps[0].limit.territory`: is a table by territory; write it as `limit` itself, with `by = "territory"` in it
+            policy.toml, line 14, field `caps[1].window.of`: only a renewal is of a license that has a day of its own; count `renewals` and nothing else, or leave `of` out
+            policy.toml, line 14, field `caps[1].window.zone`: `Berlin` is not a time zone; write an IANA name, like `Europe/Berlin`"#]],
+    );
+}
+
 #[test]
 fn at_most_fifty_problems_are_told() {
     let body: String = (0..70).map(|n| format!("field-number-{n} = 1\n")).collect();
     let errors = parse(&[(MAIN_FILE, &format!("{HEAD}{body}"))]).unwrap_err();
     assert_eq!((errors.errors.len(), errors.untold), (ERRORS_MAX, 20));
     assert!(errors.to_string().ends_with("\nand 20 more"), "{errors}");
+}
+
+/// Of so many mistakes as a file can hold, what is told is as short.
+#[test]
+fn a_large_file_that_is_not_toml_is_told_where_it_begins_to_be_none() {
+    let broken = "=\n".repeat(400_000);
+    wrong(
+        &broken,
+        expect![
+            "policy.toml, line 4: is not TOML: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`"
+        ],
+    );
+}
+
+/// In a moment, however long they are.
+#[test]
+fn long_lists_and_long_names_are_read() {
+    let plans: Vec<String> = (0..60_000).map(|n| format!("\"p{n}\"")).collect();
+    let gate = format!("[[gates]]\nid = \"a\"\nplans = [{}, \"p59999\"]\n", plans.join(","));
+    wrong(
+        &gate,
+        expect![
+            "policy.toml, line 6, field `gates[0].plans[60000]`: is listed twice; leave one out"
+        ],
+    );
+    let name = "a".repeat(300_000);
+    let errors = parse(&[(MAIN_FILE, &format!("{HEAD}{name} = 1\n[partners.{name}]\nb = 1\n"))]);
+    let errors = errors.unwrap_err();
+    assert_eq!(errors.errors.len(), 2);
+    for error in errors.errors {
+        assert!(error.to_string().len() < 2_000, "{}", error.to_string().len());
+    }
 }
 
 // "A policy version is the hash of content, time-zone data and evaluation semantics."
@@ -705,9 +792,18 @@ fn a_directory_is_read_as_far_as_it_is_policy() {
         .assert_eq(&load_dir(folder.path()).unwrap_err().to_string());
 
     std::fs::remove_file(folder.path().join("latin.toml")).unwrap();
-    write("large.toml", &vec![b'\n'; 5 << 20]);
-    expect!["large.toml: has more than 4194304 bytes; split it into several"]
+    write("large.toml", &vec![b'\n'; (1 << 20) + 1]);
+    expect!["large.toml: has more than 1048576 bytes; split it into several"]
         .assert_eq(&load_dir(folder.path()).unwrap_err().to_string());
+
+    std::fs::remove_file(folder.path().join("large.toml")).unwrap();
+    for n in 0..33 {
+        write(&format!("{n}.toml"), &vec![b'\n'; 1 << 20]);
+    }
+    let error = load_dir(folder.path()).unwrap_err().to_string();
+    let told =
+        "more than 33554432 bytes in all; say what is the same for many titles of their partner";
+    assert!(error.contains(told), "{error}");
 
     let missing = folder.path().join("gone");
     let error = load_dir(&missing).unwrap_err().to_string();
@@ -950,16 +1046,16 @@ fn where_a_rule_leaves_absence_unsaid_is_known() {
     let loaded = parse(&[(MAIN_FILE, &format!("{HEAD}{text}"))]).unwrap();
     let told: Vec<String> = loaded.unsaid.iter().map(ToString::to_string).collect();
     expect![[r#"
-        policy.toml, line 5, field `gates[0]`: `plans` does not say what happens without a `plan`; it refuses
-        policy.toml, line 5, field `gates[0]`: `plans` does not say what happens without a `territory`; it applies, at its strictest
-        policy.toml, line 9, field `gates[1]`: `maturity` does not say what happens without a `maturity_rating`; it refuses
-        policy.toml, line 13, field `gates[2]`: `streams` does not say what happens without a `plan`; it applies, at its strictest
-        policy.toml, line 13, field `gates[2]`: `streams` does not say what happens without a `concurrent_streams`; it refuses
-        policy.toml, line 16, field `gates[3]`: `apart` does not say what happens without a `elsewhere_at`; it refuses
-        policy.toml, line 19, field `gates[4]`: `levels` does not say what happens without a `security_level`; it refuses
-        policy.toml, line 32, field `caps[1]`: `unsaid` does not say what happens without a `profile`; it counts what every profile did
-        policy.toml, line 32, field `caps[1]`: `unsaid` does not say what happens without a `territory`; it applies, at its strictest
-        policy.toml, line 32, field `caps[1]`: `unsaid` does not say what happens without a `member_since`; it counts as far back as such a period can reach"#]].assert_eq(&told.join("\n"));
+        policy.toml, line 5, field `gates[0]`: `plans` does not say in `if_absent` what happens without `plan`; it refuses
+        policy.toml, line 5, field `gates[0]`: `plans` does not say in `if_absent` what happens without `territory`; it applies, at its strictest
+        policy.toml, line 9, field `gates[1]`: `maturity` does not say in `if_absent` what happens without `maturity_rating`; it refuses
+        policy.toml, line 13, field `gates[2]`: `streams` does not say in `if_absent` what happens without `plan`; it applies, at its strictest
+        policy.toml, line 13, field `gates[2]`: `streams` does not say in `if_absent` what happens without `concurrent_streams`; it refuses
+        policy.toml, line 16, field `gates[3]`: `apart` does not say in `if_absent` what happens without `elsewhere_at`; it refuses
+        policy.toml, line 19, field `gates[4]`: `levels` does not say in `if_absent` what happens without `security_level`; it refuses
+        policy.toml, line 32, field `caps[1]`: `unsaid` does not say in `if_absent` what happens without `profile`; it counts what every profile did
+        policy.toml, line 32, field `caps[1]`: `unsaid` does not say in `if_absent` what happens without `territory`; it applies, at its strictest
+        policy.toml, line 32, field `caps[1]`: `unsaid` does not say in `if_absent` what happens without `member_since`; it counts as far back as such a period can reach"#]].assert_eq(&told.join("\n"));
     let rules = &loaded.policy.default;
     let gates: Vec<_> = rules.gates.iter().map(|gate| &gate.needs[..]).collect();
     assert_eq!(gates, [&[][..], &[Fact::MaturityLimit], &[], &[], &[], &[Fact::Account]]);

@@ -82,6 +82,10 @@ fn what_is_outside() {
             "has(member)",
             "member.plan == 'ads' ? true : false",
             "title.tags[0] == 'new'",
+            "title.tags.contains('new')",
+            "'new' in [title.tags[0]]",
+            "member.since > now() - duration('30d')",
+            "member.since < now",
             "member['plan'] == 'ads'",
             "title.maturity_rating + 1 > 16",
             "-title.maturity_rating > 16",
@@ -163,6 +167,12 @@ fn what_cannot_be_read() {
             "member.since > timestamp('2026-01-01T00:00:00.0009Z')",
             "member.since > timestamp('2026-01-01T00:00:60Z')",
             "member.since > timestamp('2026-01-01T00:00:00-08:00[Europe/Berlin]')",
+            "member.since > timestamp('20260101T000060Z')",
+            "member.since > timestamp('2026-01-01T00:00Z')",
+            "member.since > timestamp('2026-01-01T00:00:00+0100')",
+            "member.plan <> 'ads'",
+            "member.since > 2026-01-01T00:00:00Z",
+            "not (member.plan == 'ads')",
         ],
         expect_file!["tests/unreadable.txt"],
     );
@@ -180,6 +190,8 @@ fn a_mistake_is_told_in_the_line_where_it_is() {
     // Where the same name stood before.
     let errors = load("member.plan == 'ads' // plan\n  || member.plan > 'b'").unwrap_err();
     assert!(errors.starts_with("policy.toml, line 8, column 6, "), "{errors}");
+    let errors = load("d").unwrap_err();
+    assert!(errors.starts_with("policy.toml, line 7, column 12, "), "{errors}");
     let errors = load("member.plan == 'ads'\n  || member.plan == 'ä'").unwrap_err();
     assert!(errors.starts_with("policy.toml, line 8, column 22, "), "{errors}");
 }
@@ -293,15 +305,15 @@ fn what_the_absence_of_a_guards_fact_means_is_said_or_pointed_at() {
     };
     expect![[r#"
         []
-        policy.toml, line 4, field `gates[0]`: `a` does not say what happens without a `profile`; it applies, at its strictest
-        policy.toml, line 4, field `gates[0]`: `a` does not say what happens without a `maturity_rating`; it applies, at its strictest"#]].assert_eq(&told(""));
+        policy.toml, line 4, field `gates[0]`: `a` does not say in `if_absent` what happens without `profile`; it applies, at its strictest
+        policy.toml, line 4, field `gates[0]`: `a` does not say in `if_absent` what happens without `maturity_rating`; it applies, at its strictest"#]].assert_eq(&told(""));
     expect![[r#"
         [Profile, MaturityRating]
     "#]]
     .assert_eq(&told("if_absent = \"does_not_apply\"\n"));
     expect![[r#"
         []
-        policy.toml, line 4, field `gates[0]`: `a` does not say what happens without a `maturity_rating`; it applies, at its strictest"#]].assert_eq(&told("if_absent = { profile = \"refuse\" }\n"));
+        policy.toml, line 4, field `gates[0]`: `a` does not say in `if_absent` what happens without `maturity_rating`; it applies, at its strictest"#]].assert_eq(&told("if_absent = { profile = \"refuse\" }\n"));
     expect![[r#"
         policy.toml, line 8, field `gates[0].if_absent`: `allow` is not what the absence of `maturity_rating` can mean here; write `refuse` or `does_not_apply`
         policy.toml, line 8, field `gates[0].if_absent`: `allow` is not what the absence of `profile` can mean here; write `refuse` or `does_not_apply`"#]].assert_eq(&told("if_absent = \"allow\"\n"));

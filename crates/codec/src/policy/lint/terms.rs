@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::policy::{Effective, FinishAnchor, Policy, Rules, TermsPatch};
+use domain::policy::{Effective, FinishAnchor, Of, Policy, Rules, TermsPatch, Tighten, When};
 use domain::{DeviceClass, Duration, Facts, MemberFacts, Timestamp};
 
 use super::{Lint, some_title};
 use crate::policy::facet::term_facets;
-use crate::policy::places::{Kind, Scope};
+use crate::policy::places::{Kind, Scope, levels};
 
 pub(super) fn lint(
     lint: &mut Lint,
@@ -15,7 +15,7 @@ pub(super) fn lint(
     (scope, rules): (&Scope, &Rules),
     between: &Between,
 ) {
-    let terms = holding(policy, rules);
+    let terms = holding(policy, &rules.terms, None);
     let own = fields(rules);
     // Told once, at a level that says one of the fields.
     let mut note = |fields: &[&str], message: String| {
@@ -26,18 +26,41 @@ pub(super) fn lint(
     never_governs(&terms, policy.effective_from, &mut note);
     of_no_use(&terms, &mut note);
     repeats(lint, policy, scope, rules, between);
+    for tighten in &rules.tighten {
+        let applying =
+            Tighten { of: Of::default(), when: When::default(), needs: vec![], ..tighten.clone() };
+        // One that takes the place of a wider one is there to loosen it.
+        let replaces = levels(policy)
+            .filter(|(other, _)| other != scope && *scope != Scope::AllTitles)
+            .any(|(_, rules)| rules.tighten.iter().any(|other| other.id == tighten.id));
+        // Terms combine and tighten field by field: no two levels make another of it.
+        if !replaces
+            && between.held.iter().all(|terms| holding(policy, terms, Some(&applying)) == *terms)
+        {
+            let message = "tightens nothing: the terms are as tight at every level, and nothing is \
+                           loosened by a tightening";
+            lint.note(scope, Kind::Tightening, tighten.id.as_str(), message.to_owned());
+        }
+    }
 }
 
-/// What holds at a level over what all titles say, whatever a partner in between may say.
-fn holding(policy: &Policy, own: &Rules) -> TermsPatch {
-    let only_terms = |rules: &Rules| Rules { terms: rules.terms.clone(), ..Rules::default() };
+/// What holds where a level says this over what all titles say, whatever a partner in between may
+/// say.
+fn holding(policy: &Policy, own: &TermsPatch, tighten: Option<&Tighten>) -> TermsPatch {
     let (title, title_facts) = some_title();
+    let default = Rules { terms: policy.default.terms.clone(), ..Rules::default() };
+    let tighten = tighten.into_iter().cloned().collect();
+    let own = Rules { terms: own.clone(), tighten, ..Rules::default() };
     let policy = Policy {
-        default: only_terms(&policy.default),
+        version: policy.version.clone(),
+        name: String::new(),
+        effective_from: policy.effective_from,
+        default,
         partners: BTreeMap::new(),
         series: BTreeMap::new(),
-        titles: BTreeMap::from([(title.clone(), only_terms(own))]),
-        ..policy.clone()
+        titles: BTreeMap::from([(title.clone(), own)]),
+        downgrade: None,
+        lapse_ends_within: None,
     };
     let facts = Facts::new(&MemberFacts::default(), DeviceClass::Phone, &title_facts);
     Effective::new(&policy, &title, &title_facts).terms(&facts)
@@ -101,15 +124,24 @@ fn of_no_use(terms: &TermsPatch, note: &mut impl FnMut(&[&str], String)) {
     }
 }
 
-/// Which fields of the terms some partner or series sets.
+/// Which fields of the terms some partner or series sets, and what holds at any level.
 pub(super) struct Between {
+    held: Vec<TermsPatch>,
     partners: BTreeSet<&'static str>,
     series: BTreeSet<&'static str>,
 }
 
 impl Between {
     pub(super) fn of(policy: &Policy) -> Self {
+        let mut held: Vec<TermsPatch> = Vec::new();
+        for (_, rules) in levels(policy) {
+            let terms = holding(policy, &rules.terms, None);
+            if !held.contains(&terms) {
+                held.push(terms);
+            }
+        }
         Self {
+            held,
             partners: policy.partners.values().flat_map(fields).collect(),
             series: policy.series.values().flat_map(fields).collect(),
         }

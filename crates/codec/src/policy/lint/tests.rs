@@ -326,20 +326,145 @@ fn guards_that_never_or_always_hold() {
             caps.collect::<String>()
         ),
         expect![[r#"
-            policy.toml, line 10, field `tighten[0]`: can never apply: its `guard` never holds where its facts are known
-            policy.toml, line 15, field `tighten[1]`: can never apply: its `guard` never holds where its facts are known
-            policy.toml, line 20, field `tighten[2]`: can never apply: its `guard` never holds where its facts are known
-            policy.toml, line 25, field `tighten[3]`: can never apply: its `guard` never holds where its facts are known
-            policy.toml, line 30, field `tighten[4]`: can never apply: its `guard` never holds where its facts are known
-            policy.toml, line 35, field `tighten[5]`: can never apply: its `guard` never holds where its facts are known
-            policy.toml, line 40, field `tighten[6]`: can never apply: its `guard` never holds where its facts are known
+            policy.toml, line 10, field `tighten[0]`: applies only where a fact of its `guard` is absent: it never holds where they are known
+            policy.toml, line 15, field `tighten[1]`: applies only where a fact of its `guard` is absent: it never holds where they are known
+            policy.toml, line 20, field `tighten[2]`: applies only where a fact of its `guard` is absent: it never holds where they are known
+            policy.toml, line 25, field `tighten[3]`: can never apply: its `guard` never holds
+            policy.toml, line 30, field `tighten[4]`: applies only where a fact of its `guard` is absent: it never holds where they are known
+            policy.toml, line 35, field `tighten[5]`: applies only where a fact of its `guard` is absent: it never holds where they are known
+            policy.toml, line 40, field `tighten[6]`: applies only where a fact of its `guard` is absent: it never holds where they are known
             policy.toml, line 45, field `tighten[7]`: its `guard` always holds; leave it out
             policy.toml, line 50, field `tighten[8]`: its `guard` always holds; leave it out
-            policy.toml, line 55, field `tighten[9]`: can never apply: its `guard` never holds where its facts are known
+            policy.toml, line 55, field `tighten[9]`: can never apply: its `guard` never holds
             policy.toml, line 60, field `tighten[10]`: its `guard` always holds; leave it out
-            policy.toml, line 65, field `tighten[11]`: can never apply: its `guard` never holds where its facts are known, of what `of` and `when` select
-            policy.toml, line 70, field `tighten[12]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
-            policy.toml, line 75, field `tighten[13]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass"#]],
+            policy.toml, line 65, field `tighten[11]`: applies only where a fact of its `guard` is absent: it never holds where they are known, of what `of` and `when` select
+            policy.toml, line 70, field `tighten[12]`: can never apply: its `guard` never holds, of what the gates let pass
+            policy.toml, line 75, field `tighten[13]`: can never apply: its `guard` never holds, of what the gates let pass"#]],
+    );
+}
+
+#[test]
+fn what_a_tightening_does_not_tighten() {
+    told(
+        r#"
+        [terms]
+        start_within = "30d"
+        finish_within = "48h"
+        [[tighten]]
+        id = "looser"
+        finish_within = "90d"
+        grace = "6h"
+        [[tighten]]
+        id = "the-same"
+        finish_within = "2d"
+        [[tighten]]
+        id = "where-a-partner-is-looser"
+        start_within = "40d"
+        [[tighten]]
+        id = "what-no-level-says"
+        when = { plans = ["ads"] }
+        renewals_max = 3
+        [partners.aurora.terms]
+        start_within = "60d"
+        [[titles.film.tighten]]
+        id = "at-a-title"
+        start_within = "60d"
+        [[titles.film.tighten]]
+        id = "what-no-level-says"
+        grace = "1h"
+        "#,
+        expect![[r#"
+            policy.toml, line 8, field `tighten[0]`: tightens nothing: the terms are as tight at every level, and nothing is loosened by a tightening
+            policy.toml, line 12, field `tighten[1]`: tightens nothing: the terms are as tight at every level, and nothing is loosened by a tightening
+            policy.toml, line 24, field `titles.film.tighten[0]`: tightens nothing that `where-a-partner-is-looser` (policy.toml, line 15) does not already
+            policy.toml, line 24, field `titles.film.tighten[0]`: tightens nothing: the terms are as tight at every level, and nothing is loosened by a tightening"#]],
+    );
+}
+
+/// What may be absent, and what a rule is asked about at all, belong to what a guard can say.
+#[test]
+fn what_a_guard_says_of_what_its_rule_is_asked_about() {
+    told(
+        r#"
+        [[gates]]
+        id = "classes"
+        device_classes = ["phone", "web"]
+        [[tighten]]
+        id = "by-what-other-lists-say"
+        when = { plans = ["a", "b", "c", "d"], accounts = ["d"] }
+        guard = "member.plan == member.account"
+        renewals_max = 1
+        [[tighten]]
+        id = "by-what-another-fact-can-be"
+        when = { plans = ["aurora"] }
+        guard = "title.partner == member.plan"
+        renewals_max = 2
+        [[tighten]]
+        id = "by-a-class"
+        guard = "device.class == member.account"
+        renewals_max = 3
+        [[tighten]]
+        id = "never-without"
+        guard = "member.plan == 'a' && member.plan == 'b'"
+        if_absent = "does_not_apply"
+        renewals_max = 4
+        [[tighten]]
+        id = "where-it-is-known"
+        guard = "member.account == 'a' || member.account != 'a'"
+        if_absent = "does_not_apply"
+        renewals_max = 5
+        [[tighten]]
+        id = "always-beside-when"
+        when = { plans = ["ads"] }
+        guard = "member.plan == 'ads' || member.territory == 'DE'"
+        renewals_max = 6
+        [[tighten]]
+        id = "never-beside-tags"
+        of = { tags = ["new"] }
+        guard = "!('new' in title.tags)"
+        renewals_max = 7
+        [[tighten]]
+        id = "of-two-tags"
+        of = { tags = ["new", "uhd"] }
+        guard = "!('new' in title.tags)"
+        renewals_max = 8
+        [[tighten]]
+        id = "of-many-values"
+        guard = """
+          member.territory in ["AT", "BE", "CH", "DE", "DK", "ES", "FI", "FR", "GB", "IT", "NL"]
+          && member.account in ["owner", "extra", "kids"] && !(member.account == "extra")
+          && title.partner in ["a", "b", "c", "d"] && member.plan == "ads" && member.plan == "basic"
+        """
+        renewals_max = 9
+        "#,
+        expect![[r#"
+            policy.toml, line 22, field `tighten[3]`: can never apply: its `guard` never holds
+            policy.toml, line 32, field `tighten[5]`: its `guard` always holds, of what `of` and `when` select; leave it out
+            policy.toml, line 37, field `tighten[6]`: can never apply: its `guard` never holds, of what `of` and `when` select
+            policy.toml, line 47, field `tighten[8]`: applies only where a fact of its `guard` is absent: it never holds where they are known"#]],
+    );
+}
+
+#[test]
+fn what_a_guard_says_of_the_level_that_it_stands_at() {
+    told(
+        r#"
+        [[partners.aurora.tighten]]
+        id = "its-own"
+        guard = "title.partner == 'aurora' && member.plan == 'ads'"
+        renewals_max = 1
+        [[partners.aurora.tighten]]
+        id = "its-own-always"
+        guard = "title.partner == 'aurora'"
+        renewals_max = 2
+        [[partners.aurora.tighten]]
+        id = "anothers"
+        guard = "title.partner == 'tidewater' && member.plan == 'ads'"
+        renewals_max = 3
+        "#,
+        expect![[r#"
+            policy.toml, line 9, field `partners.aurora.tighten[1]`: its `guard` always holds, of what is for partner `aurora`; leave it out
+            policy.toml, line 13, field `partners.aurora.tighten[2]`: can never apply: its `guard` never holds, of what is for partner `aurora`"#]],
     );
 }
 
@@ -380,10 +505,10 @@ fn what_a_guard_makes_superfluous() {
         plans = ["basic"]
         "#,
         expect![[r#"
-            policy.toml, line 10, field `caps[1]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
+            policy.toml, line 10, field `caps[1]`: can never apply: its `guard` never holds, of what the gates let pass
             policy.toml, line 10, field `caps[1]`: never refuses anything that `all` (policy.toml, line 5) does not already
-            policy.toml, line 16, field `caps[2]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
-            policy.toml, line 22, field `caps[3]`: can never apply: its `guard` never holds where its facts are known, of what the gates let pass
+            policy.toml, line 16, field `caps[2]`: can never apply: its `guard` never holds, of what the gates let pass
+            policy.toml, line 22, field `caps[3]`: can never apply: its `guard` never holds, of what the gates let pass
             policy.toml, line 22, field `caps[3]`: never refuses anything that `guarded-more` (policy.toml, line 16) does not already"#]],
     );
 }

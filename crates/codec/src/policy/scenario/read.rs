@@ -38,8 +38,9 @@ pub(super) fn scenarios(files: &[(&str, String)]) -> Result<Vec<Scenario>, Polic
 struct Setting {
     start: Option<Timestamp>,
     member: Vec<FactChange>,
-    devices: Vec<(DeviceId, DeviceClass)>,
-    titles: BTreeMap<TitleId, Arc<CatalogueEntry>>,
+    /// Without what could not be read, which is told where it stands.
+    devices: Vec<(DeviceId, Option<DeviceClass>)>,
+    titles: BTreeMap<TitleId, Option<Arc<CatalogueEntry>>>,
 }
 
 fn read_file(name: &str, mut root: Fields<'_>) -> Vec<Scenario> {
@@ -73,7 +74,7 @@ impl Setting {
             for (id, node) in devices.all() {
                 let class = device_class(&node);
                 let devices = noted(&node, ids(id, DeviceId::new)).unwrap_or_default();
-                self.devices.extend(devices.into_iter().zip(class.into_iter().cycle()));
+                self.devices.extend(devices.into_iter().map(|device| (device, class)));
             }
         }
         let what = "a table by title, like `film = { partner = \"aurora\" }`";
@@ -81,7 +82,7 @@ impl Setting {
             for (id, node) in titles.all() {
                 let entry = node.fields(what).and_then(catalogue_entry).map(Arc::new);
                 let titles = noted(&node, ids(id, TitleId::new)).unwrap_or_default();
-                self.titles.extend(titles.into_iter().zip(entry.into_iter().cycle()));
+                self.titles.extend(titles.into_iter().map(|title| (title, entry.clone())));
             }
         }
     }
@@ -143,14 +144,16 @@ fn scenario(
     fields.finish();
     let (_, line) = node.place();
     let Setting { start, member, devices, titles } = setting;
+    let devices: Option<_> = devices.into_iter().map(|(id, it)| Some((id, it?))).collect();
+    let titles: Option<_> = titles.into_iter().map(|(id, it)| Some((id, it?))).collect();
     Some(Scenario {
         file: file.to_owned(),
         line,
         name: name?.to_owned(),
         start,
         member,
-        devices,
-        titles,
+        devices: devices?,
+        titles: titles?,
         given,
         when: when?,
         then: then?,
@@ -287,11 +290,11 @@ fn left_of((id, node): (&str, Node<'_>)) -> Option<(RuleId, u32)> {
 
 /// May be empty: nothing is meant then.
 fn list<T>(node: &Node<'_>, what: &str, read: impl Fn(&Node<'_>) -> Option<T>) -> Option<Vec<T>> {
-    node.nodes(&format!("a list of {what}"))?.iter().map(read).collect()
+    node.listed(&format!("a list of {what}"))?.iter().map(read).collect()
 }
 
 fn refused(by: &Node<'_>, fields: &mut Fields<'_>) -> Refused {
-    let findings = by.nodes("a list of what stands in the way");
+    let findings = by.listed("a list of what stands in the way");
     let findings = findings.map(|nodes| nodes.iter().filter_map(expected).collect::<Vec<_>>());
     if findings.as_ref().is_some_and(Vec::is_empty) {
         by.note("names nothing; say what stands in the way, or `then = \"refused\"`");

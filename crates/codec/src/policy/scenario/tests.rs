@@ -54,6 +54,15 @@ fn outcome_under(policy: &str, scenario: &str) -> Outcome {
     run(scenarios.first().unwrap(), &policy)
 }
 
+/// In the stack that a thread has.
+#[test]
+fn what_is_nested_deeper_than_a_scenario_is_not_read() {
+    let told = |text: &str| parse(&[("a.scenario.toml", text)]).unwrap_err().to_string();
+    let deep = format!("{}a = {{", "a.".repeat(78));
+    expect!["a.scenario.toml, line 1: has a name of more than 16 parts; nothing is named so, leave dots out"].assert_eq(&told(&format!("{}1{}", deep.repeat(80), "}".repeat(80))));
+    expect!["a.scenario.toml, line 3: has more than 16 brackets open inside each other; close those opened before, nothing is nested so deep"].assert_eq(&told(&format!("format = 1\n\ntitles = {}", "[".repeat(100_000))));
+}
+
 #[test]
 fn a_drm_step_that_fails_and_an_exception_that_ends() {
     // Nothing was given: what was counted comes back.
@@ -296,7 +305,7 @@ fn what_was_expected_stands_beside_what_was_found() {
             ! ends_at | 2026-03-31T12:00:00.000Z (+30d) | 2026-04-01T12:00:00.000Z (+31d)
             ! clock | finish | start
             ! left of `devices` | 1 | 0
-            ! left of `titels` | 2 | not asked
+            ! left of `titels` | 2 | no rule of this policy
             ! warns | titles | devices
             ! held | film | none"#]],
     );

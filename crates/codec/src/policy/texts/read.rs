@@ -13,6 +13,8 @@ use crate::policy::read::{Fields, Node, nearest};
 use crate::policy::rules::{Place, RuleKinds};
 
 const TEXT_CHARACTERS_MAX: usize = 500;
+/// Of which the first that can be said is said.
+const TEXTS_MAX: usize = 20;
 
 /// The `texts` of all files. `kinds` are the rules of all files, by their ids.
 pub(in crate::policy) fn read(nodes: &[Node<'_>], kinds: &RuleKinds) -> Texts {
@@ -65,7 +67,7 @@ fn sentences(mut fields: Fields<'_>, kinds: &RuleKinds) -> Sentences {
 fn of_rules(rules: &Fields<'_>, kinds: &RuleKinds) -> BTreeMap<RuleId, OfRule> {
     let mut read = BTreeMap::new();
     for (id, node) in rules.all() {
-        let known = kinds.iter().find(|(known, _)| known.as_str() == id);
+        let known = RuleId::new(id).ok().and_then(|id| kinds.get_key_value(&id));
         let Some((id, (kind, _))) = known else {
             let ids = kinds.keys().map(RuleId::as_str);
             let remedy = nearest(id, ids).unwrap_or("write the id of a gate or a cap".to_owned());
@@ -116,6 +118,10 @@ fn templates(node: &Node<'_>, topic: Topic) -> Vec<Template> {
     };
     if nodes.is_empty() {
         node.note("says nothing; write a text, or remove it");
+    }
+    if nodes.len() > TEXTS_MAX {
+        node.note(format!("lists {} texts; write at most {TEXTS_MAX}", nodes.len()));
+        return Vec::new();
     }
     let (always, _) = topic.parameters();
     let mut templates: Vec<Template> = Vec::with_capacity(nodes.len());

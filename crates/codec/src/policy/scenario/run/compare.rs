@@ -4,13 +4,15 @@ use domain::member::{
     Answer, CapState, Command, Decision, Finding, Held, License, Outcome, Refused as Refusal,
     standing,
 };
-use domain::{LicenseId, Request, Timestamp, TitleId};
+use domain::{LicenseId, Request, RuleId, Timestamp, TitleId};
 
 use super::World;
+use crate::policy::places::levels;
 use crate::policy::scenario::{Accepted, Expected, Moment, Refused, Row, Then};
 
 /// Where there is nothing to compare with.
 const NOTHING: &str = "-";
+const NO_RULE: &str = "no rule of this policy";
 
 impl World<'_> {
     pub(super) fn compare(&self, request: &Request, decision: &Decision) -> Vec<Row> {
@@ -91,7 +93,8 @@ impl World<'_> {
         for (rule, left) in &expected.left {
             let of_rule = states.iter().filter(|(_, state)| state.rule == *rule);
             let found = of_rule.map(|(_, state)| state.left()).min();
-            let found = found.map_or_else(|| "not asked".to_owned(), |left| left.to_string());
+            let none = || if self.knows(rule) { "not asked" } else { NO_RULE }.to_owned();
+            let found = found.map_or_else(none, |left| left.to_string());
             rows.push(row(format!("left of `{rule}`"), left.to_string(), found));
         }
         if let Some(warns) = &expected.warns {
@@ -181,13 +184,24 @@ impl World<'_> {
     fn expected(&self, expected: &Expected) -> String {
         let Expected { code, rule, limit, used, frees_at } = expected;
         let words = [
-            rule.as_ref().map(|rule| format!("`{rule}`")),
+            rule.as_ref().map(|rule| match self.knows(rule) {
+                true => format!("`{rule}`"),
+                false => format!("`{rule}`, {NO_RULE}"),
+            }),
             code.map(|code| code.name().to_owned()),
             limit.map(|limit| format!("limit {limit}")),
             used.map(|used| format!("used {used}")),
             frees_at.map(|at| format!("frees {}", self.time(at.map(|at| at.on(self.start))))),
         ];
         words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether some level of the policy has a rule of that id.
+    fn knows(&self, id: &RuleId) -> bool {
+        levels(self.policy).any(|(_, rules)| {
+            rules.gates.iter().any(|gate| gate.id == *id)
+                || rules.caps.iter().any(|cap| cap.id == *id)
+        })
     }
 
     /// An instant, and how long after the start it is.
