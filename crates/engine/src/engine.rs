@@ -360,8 +360,8 @@ impl Inner {
 
     fn make(&self, folded: &Folded, request: &Request) -> Result<Made, EngineError> {
         // By the time of the decision, so that a clock that jumps back brings no policy back.
-        let policy = self.policies.in_effect(request.at.max(folded.member.last_at))?;
         let told = self.withdrawals.titles();
+        let policy = self.policies.in_effect(told.decided_at(&folded.member, request))?;
         let decision = told.decide(&folded.member, request, &policy);
         Ok(Made { decision, policy, _told: told })
     }

@@ -569,15 +569,18 @@ impl Titles {
         Self(titles)
     }
 
+    /// At what time a request is decided, which says under which policy: what it ends before ended
+    /// no earlier than it was ordered, whatever the caller's clock says.
+    pub(crate) fn decided_at(&self, member: &Member, request: &Request) -> Timestamp {
+        let at = request.at.max(member.last_at);
+        if gives(request) { self.ended_at(member, at) } else { at }
+    }
+
     /// Decides a request. Before one that would give a device its license once more, what is
     /// withdrawn ends, in the events of the walk: when it comes it finds them, and counts them.
     pub(crate) fn decide(&self, member: &Member, request: &Request, policy: &Policy) -> Decision {
-        let gives = |command: &Command| {
-            use Command::{Acquire, CheckIn, Renew};
-            matches!(command, Acquire { .. } | Renew { .. } | CheckIn { .. })
-        };
-        let gives = request.commands.iter().any(gives);
-        let mut events = if gives { self.endings(member, request.at, policy) } else { Vec::new() };
+        let mut events =
+            if gives(request) { self.endings(member, request.at, policy) } else { Vec::new() };
         if events.is_empty() {
             return domain::decide(member, &self.told(request, member), policy);
         }
@@ -596,16 +599,14 @@ impl Titles {
         if self.held(&member).is_empty() {
             return Ok(member);
         }
-        let policy = policies.in_effect(member.last_at)?;
+        let policy = policies.in_effect(self.ended_at(&member, member.last_at))?;
         let endings = self.endings(&member, member.last_at, &policy);
         Ok(Arc::new(endings.iter().fold(Arc::unwrap_or_clone(member), evolve)))
     }
 
     fn endings(&self, member: &Member, at: Timestamp, policy: &Policy) -> Vec<Event> {
-        let held = self.held(member);
-        // None ends before it was ordered, whatever the caller's clock says.
-        let at = held.values().fold(at, |at, withdrawn| at.max(withdrawn.since));
-        let endings = held.into_iter().flat_map(|(title, Withdrawn { id, .. })| {
+        let at = self.ended_at(member, at);
+        let endings = self.held(member).into_iter().flat_map(|(title, Withdrawn { id, .. })| {
             let ending = ending(id, title, at);
             let events = domain::decide(member, &ending, policy).events;
             if events.is_empty() {
@@ -614,6 +615,12 @@ impl Titles {
             events
         });
         endings.collect()
+    }
+
+    /// When what the member has of withdrawn titles ends: asked at an instant, but not before the
+    /// last of them was ordered.
+    fn ended_at(&self, member: &Member, at: Timestamp) -> Timestamp {
+        self.held(member).values().fold(at, |at, withdrawn| at.max(withdrawn.since))
     }
 
     /// Withdrawn titles of which the member has licenses all the same.
@@ -656,6 +663,14 @@ impl Titles {
         };
         self.0.get(title).map(|withdrawn| withdrawn.since)
     }
+}
+
+/// Whether a request would give a device its license once more.
+fn gives(request: &Request) -> bool {
+    use Command::{Acquire, CheckIn, Renew};
+    let gives =
+        |command: &Command| matches!(command, Acquire { .. } | Renew { .. } | CheckIn { .. });
+    request.commands.iter().any(gives)
 }
 
 /// A member of the feed, and what it acquired.

@@ -131,10 +131,12 @@ impl Replay {
             Ok(report) => {
                 let report = WhatIfReport::new(what_if, &report);
                 let is_cut = differences > DIFFERENCES_MAX;
-                match written.map(|()| lines.into_inner()) {
-                    Ok(Ok(csv)) => Outcome::Done(Box::new(Done { report, csv, is_cut })),
-                    Ok(Err(error)) => self.failed(&error),
-                    Err(error) => self.failed(&error),
+                if let Err(error) = written {
+                    return self.failed(&error);
+                }
+                match lines.into_inner() {
+                    Ok(csv) => Outcome::Done(Box::new(Done { report, csv, is_cut })),
+                    Err(error) => self.failed(error.error()),
                 }
             }
             Err(_) if is_to_stop() => Outcome::Stopped,

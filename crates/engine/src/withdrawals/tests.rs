@@ -145,6 +145,25 @@ fn the_walk_finds_it_done(store: &MemoryStore, engine: &Engine) {
     assert_eq!((members, licenses, failures), (1, 2, 0));
 }
 
+/// Found by the simulation: what ends first moves the decision behind the instant of its request.
+#[test]
+fn what_is_decided_after_an_end_is_decided_by_the_policy_of_then() {
+    let store = MemoryStore::new();
+    let engine = before_the_walk(&store);
+    let from = POLICY.replace("2020-01-01T00:00:00Z", "2026-05-28T20:26:49Z");
+    let new = loaded(&from);
+    assert_eq!(new.policy.effective_from, at(9));
+    block_on(engine.policies().publish(new.clone())).unwrap();
+    // By a clock that stands before the withdrawal, and before the policy.
+    let decided = acquired_by(&engine, "ana", "phone", "third", "l-5");
+    assert_eq!(decided.decision.at, at(10));
+    let cited = decided.decision.events.iter().find_map(|event| match &event.body {
+        EventBody::Acquired(acquired) => Some(&acquired.policy),
+        _ => None,
+    });
+    assert_eq!(cited, Some(&new.policy.version));
+}
+
 /// Long after the state has forgotten by which key the licenses ended.
 #[test]
 fn what_ended_days_before_the_walk_is_counted() {
