@@ -1,8 +1,6 @@
 //! The one thread that appends. Whatever waits when the previous sync has returned becomes one
 //! transaction: many members' events, one sync, one wake-up.
 
-mod gather;
-
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +21,6 @@ use crate::inspect;
 use crate::plan::{Append, Plan};
 use crate::shared::{Shared, StopOnPanic};
 use crate::watermark::Watermark;
-use crate::writer::gather::Gathering;
 
 /// The most that one transaction takes, in units of [`Append::weight`].
 const COMMIT_WEIGHT_MAX: usize = 4_096;
@@ -79,12 +76,10 @@ impl Writer {
     pub(crate) fn run(mut self) -> (Connection, Watermark) {
         let _stop = StopOnPanic::new(&self.shared, "go on writing");
         let mut batch = Vec::new();
-        let mut gathering = Gathering::default();
         loop {
             let timeout = self.unwoken.is_some().then_some(WAKE_REST_AFTER);
             match self.shared.appends.take(&mut batch, COMMIT_WEIGHT_MAX, timeout) {
                 Taken::Some => {
-                    gathering.gather(&self.shared.appends, &mut batch, COMMIT_WEIGHT_MAX);
                     self.restart_wal();
                     self.commit(&mut batch);
                     if checkpoint::is_due(&self.shared.wal) {
