@@ -36,25 +36,20 @@ impl Accepted {
         &self.decided.member
     }
 
-    /// What is left of each cap, by the position of the command in the request.
-    pub(crate) fn standing(&self, state: &AppState, facts: &MemberFacts) -> Vec<(u16, CapState)> {
+    /// What is left of each cap after a command of the request.
+    pub(crate) fn caps(
+        &self,
+        state: &AppState,
+        facts: &MemberFacts,
+        outcome: &Outcome,
+    ) -> Vec<CapState> {
         let Decided { member, policy, .. } = &self.decided;
-        let (at, commands) = (self.at(), Vec::new());
-        let request = Request { at, idempotency: None, facts: facts.clone(), commands };
+        let Some(subject) = subject(member, outcome) else { return Vec::new() };
+        let at = self.at();
         let catalogue = state.catalogue.load();
         let names = Names { catalogue: &catalogue, member };
-        let standing = standing(member, &request, &self.outcomes, policy, at);
-        let mut told = Vec::with_capacity(standing.len());
-        told.extend(standing.iter().filter_map(|(command, cap)| {
-            let subject = subject(member, self.outcomes.get(usize::from(*command))?)?;
-            Some((*command, CapState::new(cap, texts::left(cap, subject, policy, at, names))))
-        }));
-        told
-    }
-
-    /// Of a request with one command.
-    pub(crate) fn caps(&self, state: &AppState, facts: &MemberFacts) -> Vec<CapState> {
-        self.standing(state, facts).into_iter().map(|(_, cap)| cap).collect()
+        let told = |cap| CapState::new(cap, texts::left(cap, subject, policy, at, names));
+        standing(member, facts, outcome, policy, at).iter().map(told).collect()
     }
 
     /// Of a request with one command.

@@ -175,7 +175,9 @@ pub fn cap_states(ask: &Ask<'_>) -> Vec<CapState> {
         let states = counts(ask, level, cap, &active).map(|count| count.state());
         states.min_by_key(CapState::left)
     };
-    applying_caps(ask).filter_map(states).collect()
+    let mut all = Vec::with_capacity(ask.rules.caps().count());
+    all.extend(applying_caps(ask).filter_map(states));
+    all
 }
 
 /// The devices that caps on devices have no room for, by what leaves: `true` where the device is

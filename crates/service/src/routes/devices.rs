@@ -76,7 +76,8 @@ pub(crate) async fn register(
     };
     let accepted =
         ledger::decide(&state, &caller.member, caller.facts(), key, vec![register]).await?;
-    let Outcome::DeviceRegistered { already, .. } = accepted.outcome()? else {
+    let outcome = accepted.outcome()?;
+    let Outcome::DeviceRegistered { already, .. } = outcome else {
         return Err(ledger::unexpected());
     };
     let status = if *already || accepted.repeated { StatusCode::OK } else { StatusCode::CREATED };
@@ -84,7 +85,7 @@ pub(crate) async fn register(
     let known = member.devices.get(&device).ok_or_else(ledger::unexpected)?;
     let licenses = licenses_on(member, &device, accepted.at());
     let device = DeviceEntry::new(&device, known, (licenses, accepted.at()), true);
-    let caps = accepted.caps(&state, caller.facts());
+    let caps = accepted.caps(&state, caller.facts(), outcome);
     Ok((status, Json(RegisteredAnswer { device, caps })))
 }
 
@@ -154,9 +155,11 @@ pub(crate) async fn remove(
     let remove = Command::RemoveDevice { device: device.0.clone() };
     let accepted =
         ledger::decide(&state, &caller.member, caller.facts(), key, vec![remove]).await?;
-    let Outcome::DeviceRemoved { closed, .. } = accepted.outcome()? else {
+    let outcome = accepted.outcome()?;
+    let Outcome::DeviceRemoved { closed, .. } = outcome else {
         return Err(ledger::unexpected());
     };
     let closed = closed.iter().map(License::from).collect();
-    Ok(Json(RemovedAnswer { device, closed, caps: accepted.caps(&state, caller.facts()) }))
+    let caps = accepted.caps(&state, caller.facts(), outcome);
+    Ok(Json(RemovedAnswer { device, closed, caps }))
 }

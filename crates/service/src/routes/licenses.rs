@@ -157,7 +157,8 @@ async fn held(
     accepted: &Accepted,
     challenge: Option<&Challenge>,
 ) -> Result<Response, Problem> {
-    let Outcome::Held { license: id, how: held, .. } = accepted.outcome()? else {
+    let outcome = accepted.outcome()?;
+    let Outcome::Held { license: id, how: held, .. } = outcome else {
         return Err(ledger::unexpected());
     };
     let luggage =
@@ -170,7 +171,7 @@ async fn held(
             at: accepted.at().into(),
         },
         license: License::new(id, license, accepted.at()),
-        caps: accepted.caps(state, caller.facts()),
+        caps: accepted.caps(state, caller.facts(), outcome),
         lease: luggage.lease,
         grant: luggage.grant,
         drm: luggage.drm,

@@ -81,10 +81,8 @@ pub(crate) async fn commands(
     }
     let accepted = ledger::decide(&state, &member.0, &facts, Some(key.clone()), commands).await?;
     let mut outcomes = Vec::with_capacity(accepted.outcomes.len());
-    let mut standing = accepted.standing(&state, &facts).into_iter().peekable();
-    for (position, (outcome, renew)) in (0..).zip(accepted.outcomes.iter().zip(renews)) {
-        let next = || standing.next_if(|(command, _)| *command == position).map(|(_, cap)| cap);
-        let caps = std::iter::from_fn(next).collect();
+    for (outcome, renew) in accepted.outcomes.iter().zip(renews) {
+        let caps = accepted.caps(&state, &facts, outcome);
         outcomes.push(told(&state, &member.0, &facts, &accepted, outcome, renew, caps).await?);
     }
     let (at, repeated) = (accepted.at().into(), accepted.repeated);

@@ -1,7 +1,7 @@
 //! What a download button shows.
 
 use super::{Desk, decide};
-use crate::facts::Facts;
+use crate::facts::{Facts, MemberFacts};
 use crate::ids::{DeviceId, LicenseId};
 use crate::member::{Answer, CapState, Command, Held, Member, Outcome, Refused, Request, Term};
 use crate::policy::Policy;
@@ -54,30 +54,25 @@ pub fn eligibility(member: &Member, request: &Request, policy: &Policy) -> Eligi
     }
 }
 
-/// What is left of each cap after a request was accepted, by the position of the command in its
-/// list: `member` is the one after the decision. For what a member should hear along with a yes.
+/// What is left of each cap after a command had this outcome, in a request with these facts:
+/// `member` is the one after the decision. For what a member should hear along with a yes.
 pub fn standing(
     member: &Member,
-    request: &Request,
-    outcomes: &[Outcome],
+    facts: &MemberFacts,
+    outcome: &Outcome,
     policy: &Policy,
     at: Timestamp,
-) -> Vec<(u16, CapState)> {
+) -> Vec<CapState> {
     let in_list = InList::default();
-    let mut states = Vec::new();
-    for (command, outcome) in (0..).zip(outcomes) {
-        let desk = Desk { member, facts: &request.facts, policy, at, command, in_list: &in_list };
-        let told = match outcome {
-            Outcome::Held { license, how, .. } => desk.standing_of(license, *how),
-            Outcome::DeviceRegistered { device, .. } => {
-                desk.standing_of_device(device, Adds::Registration)
-            }
-            Outcome::DeviceRemoved { device, .. } => desk.standing_of_device(device, Adds::Removal),
-            _ => Vec::new(),
-        };
-        states.extend(told.into_iter().map(|state| (command, state)));
+    let desk = Desk { member, facts, policy, at, command: 0, in_list: &in_list };
+    match outcome {
+        Outcome::Held { license, how, .. } => desk.standing_of(license, *how),
+        Outcome::DeviceRegistered { device, .. } => {
+            desk.standing_of_device(device, Adds::Registration)
+        }
+        Outcome::DeviceRemoved { device, .. } => desk.standing_of_device(device, Adds::Removal),
+        _ => Vec::new(),
     }
-    states
 }
 
 impl Desk<'_> {

@@ -304,10 +304,10 @@ fn renewals_turn_on_the_day_on_which_the_license_was_acquired() {
     let third = renew("a", &license, 3);
     assert_eq!(world.refuse(day(60), third.clone()).retry_at, Some(day(89)), "31 March");
     // What is left is told of the license's own month too.
-    let outcomes = [world.accept(day(89), third.clone())];
-    let request = world.request(day(89), vec![third]);
-    let told = standing(&world.member, &request, &outcomes, &world.policy, day(89));
-    assert_eq!(told[0].1.window, Some((day(89), day(119))), "30 April");
+    let outcome = world.accept(day(89), third.clone());
+    let facts = world.request(day(89), vec![third]).facts;
+    let told = standing(&world.member, &facts, &outcome, &world.policy, day(89));
+    assert_eq!(told[0].window, Some((day(89), day(119))), "30 April");
 }
 
 // "with tallies beyond it for lifetime caps"
@@ -456,12 +456,13 @@ fn a_yes_says_what_is_left_and_warns_when_it_is_little() {
         let asked = eligibility(&world.member, &request, &world.policy);
         let decision = world.ask(&request);
         let Answer::Accepted { outcomes, .. } = &decision.answer else { panic!() };
-        let after = standing(&world.member, &request, outcomes, &world.policy, decision.at);
+        let after =
+            standing(&world.member, &request.facts, &outcomes[0], &world.policy, decision.at);
         assert_eq!(after.len(), 2);
-        let (0, state) = &after[0] else { panic!() };
+        let state = &after[0];
         assert_eq!(state.frees_at, Some(day(365)), "when the next one frees");
         told.push((asked.caps[0].left(), asked.caps[0].warns, state.left(), state.warns));
-        assert!(!after[1].1.warns);
+        assert!(!after[1].warns);
     }
     assert_eq!(told, [(3, false, 2, false), (2, false, 1, true), (1, true, 0, true)]);
 }

@@ -88,18 +88,19 @@ impl World<'_> {
         at: Timestamp,
         outcomes: &[Outcome],
     ) -> Vec<Row> {
-        let states = standing(&self.member, request, outcomes, self.policy, at);
+        let standing = |outcome| standing(&self.member, &request.facts, outcome, self.policy, at);
+        let states: Vec<CapState> = outcomes.iter().flat_map(standing).collect();
         let mut rows = Vec::new();
         for (rule, left) in &expected.left {
-            let of_rule = states.iter().filter(|(_, state)| state.rule == *rule);
-            let found = of_rule.map(|(_, state)| state.left()).min();
+            let of_rule = states.iter().filter(|state| state.rule == *rule);
+            let found = of_rule.map(CapState::left).min();
             let none = || if self.knows(rule) { "not asked" } else { NO_RULE }.to_owned();
             let found = found.map_or_else(none, |left| left.to_string());
             rows.push(row(format!("left of `{rule}`"), left.to_string(), found));
         }
         if let Some(warns) = &expected.warns {
-            let found = states.iter().filter(|(_, state)| state.warns);
-            let found: Vec<_> = found.map(|(_, CapState { rule, .. })| rule.as_str()).collect();
+            let found = states.iter().filter(|state| state.warns);
+            let found: Vec<_> = found.map(|CapState { rule, .. }| rule.as_str()).collect();
             let warns: Vec<_> = warns.iter().map(|rule| rule.as_str()).collect();
             rows.push(row("warns", list(&warns), list(&found)));
         }
