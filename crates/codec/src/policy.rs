@@ -43,7 +43,7 @@ pub const ERRORS_MAX: usize = 50;
 
 /// What the rules mean. Raised with every change to how the domain counts or judges: the same
 /// files are another policy then.
-const EVALUATION_SEMANTICS: u32 = 5;
+const EVALUATION_SEMANTICS: u32 = 6;
 
 /// A checked policy and the text it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]

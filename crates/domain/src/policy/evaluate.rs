@@ -194,19 +194,21 @@ pub fn surplus_devices(ask: &Ask<'_>, keep: Keep) -> BTreeMap<DeviceId, bool> {
     for (level, cap) in caps {
         let of_class =
             |class: &DeviceClass| cap.of.classes.is_empty() || cap.of.classes.contains(class);
-        let by_class = cap.per.contains(&ScopeKey::DeviceClass);
-        for class in DeviceClass::ALL.into_iter().filter(of_class) {
+        let of_each = DeviceClass::ALL.into_iter().filter(of_class).map(|class| {
             let ask = Ask { class, ..*ask };
-            if ask.selected(&cap.of, &cap.when, &cap.needs) {
-                let count = Count { ask: &ask, level, cap, active: &active, tag: None };
-                let removed = cap.counts == Counts::DevicesRegistered;
-                for device in count.surplus(keep) {
-                    *surplus.entry(device).or_default() |= removed;
-                }
-            }
-            if !by_class {
-                break; // The count is the same for every class.
-            }
+            let count = Count { ask: &ask, level, cap, active: &active, tag: None };
+            let asked = ask.selected(&cap.of, &cap.when, &cap.needs);
+            if asked { count.surplus(keep) } else { Vec::new() }
+        });
+        let devices: Vec<DeviceId> = if cap.per.contains(&ScopeKey::DeviceClass) {
+            of_each.flatten().collect()
+        } else {
+            // Each list is the end of the same one: the shortest leaves whatever device asks.
+            of_each.min_by_key(Vec::len).unwrap_or_default()
+        };
+        let removed = cap.counts == Counts::DevicesRegistered;
+        for device in devices {
+            *surplus.entry(device).or_default() |= removed;
         }
     }
     surplus

@@ -337,7 +337,7 @@ impl Ledger {
     }
 
     /// Of the caps on devices that no title splits: the devices that are counted beside each
-    /// other, and how many of them fit.
+    /// other, and how many of them fit, whatever device asks.
     pub(super) fn device_caps(
         &self,
         rules: &Rules,
@@ -352,10 +352,10 @@ impl Ledger {
                 && cap.per.iter().all(|key| *key == "device_class")
         };
         for cap in rules.caps.iter().filter(of_devices) {
-            let by_class = cap.per.contains(&"device_class");
             let classes = ["phone", "tablet", "tv", "desktop", "web"];
             let classes = classes.into_iter().filter(|c| cap.of_class.is_none_or(|of| of == *c));
-            for class in classes.take(if by_class { 5 } else { 1 }) {
+            let mut of_each = Vec::new();
+            for class in classes {
                 let profile = facts.profile.as_ref().map(ToString::to_string);
                 let thing = Thing { device: String::new(), class, profile, title: None };
                 let adds = Adds::Registration;
@@ -374,10 +374,13 @@ impl Ledger {
                     }
                 };
                 let asked = Cap { counts: vec!["devices_registered"], ..cap.clone() };
-                if self.is_asked(&asked, &ask) {
-                    let limit = usize::try_from(self.limit(cap, &ask)).unwrap_or(usize::MAX);
-                    found.push((counted, limit));
-                }
+                let limit = usize::try_from(self.limit(cap, &ask)).unwrap_or(usize::MAX);
+                of_each.push(self.is_asked(&asked, &ask).then_some((counted, limit)));
+            }
+            if cap.per.contains(&"device_class") {
+                found.extend(of_each.into_iter().flatten());
+            } else if let Some(of_all) = of_each.into_iter().collect::<Option<Vec<_>>>() {
+                found.extend(of_all.into_iter().max_by_key(|(_, limit)| *limit));
             }
         }
         found

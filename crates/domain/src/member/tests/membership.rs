@@ -123,6 +123,48 @@ fn where_registrations_are_counted_the_device_itself_leaves() {
     world.accept(day(12), back);
 }
 
+/// Which device would ask for more is not known where a membership changes.
+#[test]
+fn a_downgrade_takes_away_what_is_too_much_whatever_device_asks() {
+    use DeviceClass::{Phone, Tablet, Tv};
+    let by_class = |limits: &[(DeviceClass, u32)]| Limit {
+        otherwise: None,
+        by: LimitBy::Class(limits.iter().copied().collect()),
+    };
+    let phones_ask = Guard::Compare {
+        left: Operand::Fact(GuardFact::DeviceClass),
+        how: Comparison::Equal,
+        right: Operand::Constant(Value::Text("phone".to_owned())),
+    };
+    let others_ask = Guard::Not(Box::new(phones_ask.clone()));
+    let (phones_ask, others_ask) = (Some(phones_ask), Some(others_ask));
+    let of_class = [ScopeKey::DeviceClass].as_slice();
+    let (one, none) = (Limit::constant(1), Limit::constant(0));
+    let differing = by_class(&[(Phone, 1), (Tablet, 2)]);
+    for (limit, guard, of, per, expected) in [
+        (differing.clone(), None, vec![], &[][..], vec!["c"]),
+        (by_class(&[(Phone, 2), (Tablet, 1)]), None, vec![], &[], vec!["c"]),
+        (by_class(&[(Tv, 3)]), None, vec![], &[], vec![]),
+        (differing, None, vec![Phone], &[], vec!["b"]),
+        (by_class(&[(Phone, 1)]), None, vec![], of_class, vec!["b", "c"]),
+        (one.clone(), phones_ask.clone(), vec![], &[], vec![]),
+        (one.clone(), phones_ask.clone(), vec![Phone], &[], vec!["b"]),
+        (one, phones_ask, vec![], of_class, vec!["b"]),
+        (none.clone(), others_ask.clone(), vec![], &[], vec![]),
+        (none, others_ask, vec![Tablet, Tv], &[], vec!["c"]),
+    ] {
+        let (of, when) = (Of { tags: vec![], classes: of }, When { guard, ..When::default() });
+        let cap = cap("devices", Counts::DevicesRegistered, per, Window::Now, 0);
+        let cap = Cap { limit, of, when, ..cap };
+        let mut world = World::new(policy(rental(), vec![cap.clone()]));
+        let (keep, notice) = (Keep::FirstRegistered, Duration::days(7));
+        world.policy.downgrade = Some(Downgrade { keep, notice });
+        let noticed = leaving(world.accept(day(1), Command::ChangeMember));
+        let found: Vec<&str> = noticed.iter().map(|(device, ..)| device.as_str()).collect();
+        assert_eq!(found, expected, "{cap:#?}");
+    }
+}
+
 #[test]
 fn a_list_that_registers_a_leaving_device_passes_once_that_has_left() {
     let mut world = plans(Counts::DevicesRegistered, Keep::FirstRegistered);
