@@ -695,7 +695,9 @@ async fn withdraw(
     title: &TitleId,
     at: Timestamp,
 ) -> Result<Vec<LicenseId>, EngineError> {
-    let request = ending(id, title, at);
+    // None ends before it was ordered, whatever the clock of this node says.
+    let ordered_at = engine.withdrawals().get(id).map_or(at, |known| known.ordered_at);
+    let request = ending(id, title, at.max(ordered_at));
     let decided = engine.decide(member, request.clone()).await?;
     let decided = match decided.decision.answer {
         Answer::KeyReused => engine.decide(member, without_key(request)).await?,
@@ -703,7 +705,7 @@ async fn withdraw(
     };
     let closed = closed(decided.decision.answer.clone());
     if closed.is_empty() {
-        return ended_long_before(engine, member, &decided, id, title).await;
+        return ended_long_before(engine, member, &decided, (id, title, ordered_at)).await;
     }
     Ok(closed)
 }
@@ -714,13 +716,13 @@ async fn ended_long_before(
     engine: &Engine,
     member: &MemberId,
     decided: &Decided,
-    id: &str,
-    title: &TitleId,
+    (id, title, ordered_at): (&str, &TitleId, Timestamp),
 ) -> Result<Vec<LicenseId>, EngineError> {
-    let ordered_at = engine.withdrawals().get(id).map_or(Timestamp::MAX, |known| known.ordered_at);
-    let mut past = decided.member.past.values().filter(|license| license.title == *title);
+    let Member { licenses, past, .. } = &*decided.member;
+    let mut of_title =
+        licenses.values().chain(past.values()).filter(|license| license.title == *title);
     let since = |closed: Closed| closed.why == ClosedWhy::Withdrawn && closed.at >= ordered_at;
-    if !past.any(|license| license.closed.is_some_and(since)) {
+    if !of_title.any(|license| license.closed.is_some_and(since)) {
         return Ok(Vec::new());
     }
     let asked = ending(id, title, decided.decision.at);

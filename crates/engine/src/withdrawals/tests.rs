@@ -164,6 +164,17 @@ fn what_is_decided_after_an_end_is_decided_by_the_policy_of_then() {
     assert_eq!(cited, Some(&new.policy.version));
 }
 
+/// Found by the simulation: the walk may begin on a node whose clock stands a little behind.
+#[test]
+fn nothing_ends_before_it_was_ordered() {
+    let engine = before_the_walk(&MemoryStore::new());
+    walk_to_its_end(&engine, at(9));
+    let (_, ana) = block_on(engine.member(&member("ana"))).unwrap();
+    let of_film = ana.past.values().filter(|license| license.title == title("film"));
+    let ended: Vec<_> = of_film.map(|license| license.closed.unwrap().at).collect();
+    assert_eq!(ended, [at(10), at(10)]);
+}
+
 /// Long after the state has forgotten by which key the licenses ended.
 #[test]
 fn what_ended_days_before_the_walk_is_counted() {
