@@ -12,6 +12,7 @@ use domain::{
 use futures::executor::block_on;
 use futures::future::try_join_all;
 use store::{EventStore, StreamId};
+use store_embedded::EmbeddedStore;
 
 pub const FIVE_CAPS: &str = r#"
 format = 1
@@ -122,6 +123,20 @@ pub fn begin(store: &dyn EventStore, members: usize, event: &Event) -> Result<()
     for some in streams.chunks(1_024) {
         let appends = some.iter().map(|stream| store.append(stream, 0, first.to_vec()));
         block_on(try_join_all(appends))?;
+    }
+    Ok(())
+}
+
+/// Writes until the WAL has its size: from then on it is written over in its place, as in every store
+/// that has been at work for a while. As long as it grows, a sync has the new size to write as well.
+///
+/// # Errors
+/// When the store refuses.
+pub fn wear_in(store: &EmbeddedStore) -> Result<()> {
+    let stream = StreamId::new("worn-in")?;
+    let mut version = 0;
+    while store.stats().wal_restarts == 0 {
+        version = block_on(store.append(&stream, version, vec![vec![7; 64 << 10]; 16]))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use bench::ledger::{FIVE_CAPS, acquire, begin, member_id, policy, register, stream};
+use bench::ledger::{FIVE_CAPS, acquire, begin, member_id, policy, register, stream, wear_in};
 use bench::{argument, cpu_time, directory, median, per_second, print_setting, quick};
 use domain::MemberId;
 use domain::member::Answer;
@@ -92,6 +92,7 @@ fn record() -> Result<Vec<u8>> {
 fn open(place: &Path) -> Result<(tempfile::TempDir, Arc<EmbeddedStore>)> {
     let dir = tempfile::tempdir_in(place)?;
     let store = EmbeddedStore::open(dir.path(), &store_embedded::Options::default())?;
+    wear_in(&store)?;
     Ok((dir, Arc::new(store)))
 }
 

@@ -16,7 +16,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bench::ledger::{FIVE_CAPS, begin, member_id, policy};
+use bench::ledger::{FIVE_CAPS, begin, member_id, policy, wear_in};
 use bench::{
     argument, cpu_time, directory, median, per_second, print_setting, quick, text_argument,
 };
@@ -358,11 +358,12 @@ fn assemble(
     issuer: &SigningKey,
     kind: Kind,
 ) -> Result<(AppState, Arc<dyn EventStore>)> {
-    let open = |name: &str| -> Result<Arc<dyn EventStore>> {
-        let options = store_embedded::Options::default();
-        Ok(Arc::new(EmbeddedStore::open(&directory.join(name), &options)?))
+    let open = |name: &str| {
+        EmbeddedStore::open(&directory.join(name), &store_embedded::Options::default())
     };
     let ledger = open("ledger")?;
+    wear_in(&ledger)?;
+    let ledger: Arc<dyn EventStore> = Arc::new(ledger);
     let loaded = policy(FIVE_CAPS)?;
     let policies = futures::executor::block_on(Policies::open(Arc::clone(&ledger), loaded))?;
     let policies = Arc::new(policies);
@@ -373,7 +374,7 @@ fn assemble(
     let state = AppState {
         engine: Engine::new(Arc::clone(&ledger), Arc::clone(&policies), options),
         policies,
-        viewing: Viewing::new(open("viewing")?),
+        viewing: Viewing::new(Arc::new(open("viewing")?)),
         catalogue: Arc::new(catalogue()?).into(),
         delivery: Delivery::new(None, vec![])?,
         signing: Signing::new(
