@@ -361,8 +361,9 @@ impl Inner {
     fn make(&self, folded: &Folded, request: &Request) -> Result<Made, EngineError> {
         // By the time of the decision, so that a clock that jumps back brings no policy back.
         let told = self.withdrawals.titles();
-        let policy = self.policies.in_effect(told.decided_at(&folded.member, request))?;
-        let decision = told.decide(&folded.member, request, &policy);
+        let at = told.decided_at(&folded.member, request);
+        let policy = self.policies.in_effect(at)?;
+        let decision = told.decide(&folded.member, request, at, &policy);
         Ok(Made { decision, policy, _told: told })
     }
 

@@ -576,11 +576,16 @@ impl Titles {
         if gives(request) { self.ended_at(member, at) } else { at }
     }
 
-    /// Decides a request. Before one that would give a device its license once more, what is
-    /// withdrawn ends, in the events of the walk: when it comes it finds them, and counts them.
-    pub(crate) fn decide(&self, member: &Member, request: &Request, policy: &Policy) -> Decision {
-        let mut events =
-            if gives(request) { self.endings(member, request.at, policy) } else { Vec::new() };
+    /// Decides a request at that time. Before one that would give a device its license once more,
+    /// what is withdrawn ends, in the events of the walk: when it comes it finds them, and counts them.
+    pub(crate) fn decide(
+        &self,
+        member: &Member,
+        request: &Request,
+        at: Timestamp,
+        policy: &Policy,
+    ) -> Decision {
+        let mut events = if gives(request) { self.endings(member, at, policy) } else { Vec::new() };
         if events.is_empty() {
             return domain::decide(member, &self.told(request, member), policy);
         }
@@ -599,13 +604,12 @@ impl Titles {
         if self.held(&member).is_empty() {
             return Ok(member);
         }
-        let policy = policies.in_effect(self.ended_at(&member, member.last_at))?;
-        let endings = self.endings(&member, member.last_at, &policy);
+        let at = self.ended_at(&member, member.last_at);
+        let endings = self.endings(&member, at, &*policies.in_effect(at)?);
         Ok(Arc::new(endings.iter().fold(Arc::unwrap_or_clone(member), evolve)))
     }
 
     fn endings(&self, member: &Member, at: Timestamp, policy: &Policy) -> Vec<Event> {
-        let at = self.ended_at(member, at);
         let endings = self.held(member).into_iter().flat_map(|(title, Withdrawn { id, .. })| {
             let ending = ending(id, title, at);
             let events = domain::decide(member, &ending, policy).events;
@@ -703,7 +707,7 @@ async fn withdraw(
         Answer::KeyReused => engine.decide(member, without_key(request)).await?,
         _ => decided,
     };
-    let closed = closed(decided.decision.answer.clone());
+    let closed = closed(&decided.decision.answer);
     if closed.is_empty() {
         return ended_long_before(engine, member, &decided, (id, title, ordered_at)).await;
     }
@@ -729,17 +733,17 @@ async fn ended_long_before(
     let mut before = Member::remembering(engine.horizon());
     for (_, event) in engine.timeline(member, 0, usize::MAX).await? {
         if event.cause.idempotency.is_some() && event.cause.idempotency == asked.idempotency {
-            return Ok(closed(domain::decide(&before, &asked, &decided.policy).answer));
+            return Ok(closed(&domain::decide(&before, &asked, &decided.policy).answer));
         }
         follow(&mut before, &event);
     }
     Ok(Vec::new())
 }
 
-fn closed(answer: Answer) -> Vec<LicenseId> {
+fn closed(answer: &Answer) -> Vec<LicenseId> {
     let Answer::Accepted { outcomes, .. } = answer else { return Vec::new() };
-    let closed = outcomes.into_iter().find_map(|outcome| match outcome {
-        Outcome::TitleWithdrawn { closed } => Some(closed),
+    let closed = outcomes.iter().find_map(|outcome| match outcome {
+        Outcome::TitleWithdrawn { closed } => Some(closed.clone()),
         _ => None,
     });
     closed.unwrap_or_default()

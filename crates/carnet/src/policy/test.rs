@@ -26,7 +26,7 @@ pub(crate) fn test(path: &Path, policy: Option<&Path>) -> anyhow::Result<()> {
     let scenarios = scenarios.map_err(|errors| anyhow!("{errors}"))?;
     ensure!(
         !scenarios.is_empty(),
-        "`{}` has no scenarios; write some in a file whose name ends with `.scenario.toml`",
+        "`{}` has no scenarios; write some in a file whose name ends with `{SCENARIO_ENDING}`",
         path.display()
     );
     let loaded = load(policy.unwrap_or(beside))?;
