@@ -24,77 +24,51 @@ pub(super) struct Count<'a, 'b> {
     pub(super) tag: Option<&'a Tag>,
 }
 
-/// What a cap matches on, of anything that is counted. Facts lie elsewhere in memory, so they are
-/// looked at only where a cap asks for them.
+/// What a cap matches on, of anything that is counted.
 #[derive(Clone, Copy)]
 struct Seen<'s> {
     device: &'s DeviceId,
-    /// `None` of a device that came or went.
-    title: Option<&'s TitleId>,
-    facts: SeenFacts<'s>,
+    class: DeviceClass,
+    profile: Option<&'s ProfileId>,
+    title: Option<SeenTitle<'s>>,
 }
 
 #[derive(Clone, Copy)]
-enum SeenFacts<'s> {
-    Frozen(&'s Facts),
-    Tallied(&'s Tallied),
-    OfDevice(DeviceClass, Option<&'s ProfileId>),
+struct SeenTitle<'s> {
+    id: &'s TitleId,
+    partner: &'s PartnerId,
+    series: Option<&'s SeriesId>,
+    tags: &'s [Tag],
 }
 
 impl<'s> Seen<'s> {
     fn of(device: &'s DeviceId, title: &'s TitleId, facts: &'s Facts) -> Self {
-        Self { device, title: Some(title), facts: SeenFacts::Frozen(facts) }
+        Self {
+            device,
+            class: facts.class,
+            profile: facts.member.profile.as_ref(),
+            title: Some(SeenTitle {
+                id: title,
+                partner: &facts.title.partner,
+                series: facts.title.series.as_ref(),
+                tags: &facts.title.tags,
+            }),
+        }
     }
 
     fn device(device: &'s DeviceId, class: DeviceClass, profile: Option<&'s ProfileId>) -> Self {
-        Self { device, title: None, facts: SeenFacts::OfDevice(class, profile) }
+        Self { device, class, profile, title: None }
     }
 
     fn tallied(tallied: &'s Tallied) -> Self {
-        let title = tallied.title.as_ref().map(|title| &title.title);
-        Self { device: &tallied.device, title, facts: SeenFacts::Tallied(tallied) }
-    }
-
-    fn class(&self) -> DeviceClass {
-        match self.facts {
-            SeenFacts::Frozen(facts) => facts.class,
-            SeenFacts::Tallied(tallied) => tallied.class,
-            SeenFacts::OfDevice(class, _) => class,
-        }
-    }
-
-    fn profile(&self) -> Option<&'s ProfileId> {
-        match self.facts {
-            SeenFacts::Frozen(facts) => facts.member.profile.as_ref(),
-            SeenFacts::Tallied(tallied) => tallied.profile.as_ref(),
-            SeenFacts::OfDevice(_, profile) => profile,
-        }
-    }
-
-    fn partner(&self) -> Option<&'s PartnerId> {
-        match self.facts {
-            SeenFacts::Frozen(facts) => Some(&facts.title.partner),
-            SeenFacts::Tallied(tallied) => tallied.title.as_ref().map(|title| &title.partner),
-            SeenFacts::OfDevice(..) => None,
-        }
-    }
-
-    fn series(&self) -> Option<&'s SeriesId> {
-        match self.facts {
-            SeenFacts::Frozen(facts) => facts.title.series.as_ref(),
-            SeenFacts::Tallied(tallied) => tallied.title.as_ref()?.series.as_ref(),
-            SeenFacts::OfDevice(..) => None,
-        }
-    }
-
-    fn tags(&self) -> &'s [Tag] {
-        match self.facts {
-            SeenFacts::Frozen(facts) => &facts.title.tags,
-            SeenFacts::Tallied(tallied) => {
-                tallied.title.as_ref().map(|title| &*title.tags).unwrap_or_default()
-            }
-            SeenFacts::OfDevice(..) => &[],
-        }
+        let title = tallied.title.as_ref().map(|title| SeenTitle {
+            id: &title.title,
+            partner: &title.partner,
+            series: title.series.as_ref(),
+            tags: &title.tags,
+        });
+        let Tallied { device, class, profile, .. } = tallied;
+        Self { device, class: *class, profile: profile.as_ref(), title }
     }
 }
 
@@ -340,30 +314,36 @@ impl<'a> Count<'a, '_> {
 
     /// Whether something is counted together with the request, by its own frozen facts.
     fn same(&self, seen: Seen<'_>) -> bool {
-        let (ask, of) = (self.ask, &self.cap.of);
-        let title = || seen.title == ask.title.map(|(title, _)| title);
-        let partner = || seen.partner() == ask.title.map(|(_, facts)| &facts.partner);
-        let series = || seen.series() == ask.title.and_then(|(_, facts)| facts.series.as_ref());
+        let ask = self.ask;
+        let title =
+            |seen: Option<SeenTitle<'_>>| seen.map(|title| title.id) == ask.title.map(|t| t.0);
+        let partner = |seen: Option<SeenTitle<'_>>| {
+            seen.map(|title| title.partner) == ask.title.map(|(_, facts)| &facts.partner)
+        };
+        let series = |seen: Option<SeenTitle<'_>>| {
+            let asked = ask.title.and_then(|(_, facts)| facts.series.as_ref());
+            seen.and_then(|title| title.series) == asked
+        };
+        let tags = seen.title.map(|title| title.tags).unwrap_or_default();
         let level = match self.level {
             Level::Default => true,
-            Level::Partner => partner(),
-            Level::Series => series(),
-            Level::Title => title(),
+            Level::Partner => partner(seen.title),
+            Level::Series => series(seen.title),
+            Level::Title => title(seen.title),
         };
         let scope = |key: &ScopeKey| match key {
             // Whose profile is not known could be anyone's.
             ScopeKey::Profile => {
-                ask.facts.profile.as_ref().is_none_or(|profile| seen.profile() == Some(profile))
+                ask.facts.profile.as_ref().is_none_or(|profile| seen.profile == Some(profile))
             }
             ScopeKey::Device => seen.device == ask.device,
-            ScopeKey::DeviceClass => seen.class() == ask.class,
-            ScopeKey::Partner => partner(),
-            ScopeKey::Series => series(),
-            ScopeKey::Title => title(),
-            ScopeKey::Tag => self.tag.is_none_or(|tag| seen.tags().contains(tag)),
+            ScopeKey::DeviceClass => seen.class == ask.class,
+            ScopeKey::Partner => partner(seen.title),
+            ScopeKey::Series => series(seen.title),
+            ScopeKey::Title => title(seen.title),
+            ScopeKey::Tag => self.tag.is_none_or(|tag| tags.contains(tag)),
         };
-        let matches = || *of == Of::default() || of_matches(of, seen.class(), seen.tags());
-        level && self.cap.per.iter().all(scope) && matches()
+        level && self.cap.per.iter().all(scope) && of_matches(&self.cap.of, seen.class, tags)
     }
 
     /// From when on the device is idle, if it is counted by when it was seen.
